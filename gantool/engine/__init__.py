@@ -1,0 +1,1 @@
+"""Trainer, run directories, checkpoints and devices; never names a network."""

@@ -1,0 +1,1 @@
+"""One package per GAN; families never import each other."""
