@@ -1,0 +1,88 @@
+"""ConSinGAN's options and presets. The defaults are the published recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from gantool.errors import ConfigError
+from gantool.family import Preset
+from gantool.options import opt
+
+NETWORK, OPTIMISER, LOSS, SPEED = "Networks", "Optimisation", "Losses", "Beyond the paper (off in `paper`)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConSinGANConfig:
+    """Options of ConSinGAN; names follow the paper where it names them."""
+
+    mode: Literal["generation", "retarget", "animation"] = opt(
+        "generation", "what is trained for: samples, other sizes, animation"
+    )
+    stages: int = opt(6, "stages of growing, coarsest to finest", ge=1, le=20)
+    min_size: int | None = opt(None, "shorter side of the coarsest stage, pixels (25; animation 20)", ge=11)
+    max_size: int = opt(250, "longer side of the finest stage, pixels", ge=16)
+    iterations: int = opt(2000, "training iterations a stage", ge=1)
+    train_depth: int = opt(3, "newest stages that train at the same time", ge=1)
+    lr_scale: float = opt(0.1, "learning rate factor per stage below the newest", ge=0, le=1)
+
+    channels: int = opt(64, "convolution channels, both networks", group=NETWORK, ge=1)
+    layers: int = opt(3, "convolution blocks a stage, and in the critic", group=NETWORK, ge=1, le=8)
+    activation: Literal["lrelu", "elu", "prelu", "selu"] = opt("lrelu", "activation function", group=NETWORK)
+    slope: float = opt(0.05, "negative slope of LeakyReLU, alpha of ELU", group=NETWORK, ge=0, lt=1)
+    batch_norm: bool = opt(False, "batch norm in the generator", group=NETWORK)
+
+    lr_g: float = opt(5e-4, "generator's Adam learning rate", group=OPTIMISER, gt=0)
+    lr_d: float = opt(5e-4, "critic's Adam learning rate", group=OPTIMISER, gt=0)
+    beta1: float = opt(0.5, "Adam's beta1, both networks", group=OPTIMISER, ge=0, lt=1)
+    beta2: float = opt(0.999, "Adam's beta2, both networks", group=OPTIMISER, ge=0, lt=1)
+    decay: float = opt(0.1, "learning rate factor late in each stage (gamma)", group=OPTIMISER, gt=0, le=1)
+    decay_at: float = opt(0.8, "when it applies, fraction of the stage", group=OPTIMISER, gt=0, le=1)
+    critic_steps: int = opt(3, "critic updates an iteration (Dsteps)", group=OPTIMISER, ge=1)
+    generator_steps: int = opt(3, "Adam steps on one generator gradient (Gsteps)", group=OPTIMISER, ge=1)
+
+    penalty: float = opt(0.1, "weight of the gradient penalty (lambda_grad)", group=LOSS, ge=0)
+    reconstruction: float = opt(10.0, "weight of the reconstruction error (alpha)", group=LOSS, ge=0)
+    noise_amp: float = opt(0.1, "noise per unit of reconstruction error", group=LOSS, ge=0)
+
+    penalty_every: int = opt(1, "penalise every k-th critic update, k times as hard", group=SPEED, ge=1)
+    crop: int = opt(0, "train on random crops of this side, pixels (0: whole)", group=SPEED, ge=0)
+    crop_from: int = opt(4, "first stage (counted from 1) that crops", group=SPEED, ge=2)
+
+    def __post_init__(self) -> None:
+        """Checks that involve two options."""
+        if self.crop and self.crop < 4 * self.layers:
+            raise ConfigError(
+                f"--crop {self.crop} is too small for --layers {self.layers}.",
+                f"The critic sees {2 * self.layers + 5} pixels at once: use at least {4 * self.layers}.",
+            )
+        if self.crop and self.batch_norm:
+            raise ConfigError(
+                "--crop and --batch-norm do not go together: batch statistics of a crop are not the picture's.",
+                "Drop one of the two.",
+            )
+        if self.max_size < self.coarsest:
+            raise ConfigError(
+                f"--max-size {self.max_size} is below --min-size {self.coarsest}.", "Raise --max-size."
+            )
+
+    @property
+    def coarsest(self) -> int:
+        """Shorter side of the coarsest stage: as set, else 25, and 20 for animation, as published."""
+        return self.min_size if self.min_size is not None else 20 if self.mode == "animation" else 25
+
+
+PRESETS = {
+    "paper": Preset("the published recipe: 6 stages, 25 to 250 px, 64 channels, 2000 iterations each"),
+    "fast": Preset(
+        "for a CPU or for impatience: fewer channels, smaller picture, one critic update",
+        {
+            "stages": 5, "max_size": 100, "channels": 32, "iterations": 800, "lr_scale": 0.5,
+            "critic_steps": 1, "penalty_every": 2,
+        },
+    ),
+    "tiny": Preset(
+        "for tests: seconds, and no picture worth looking at",
+        {"stages": 3, "max_size": 32, "min_size": 16, "channels": 8, "iterations": 10},
+    ),
+}

@@ -1,0 +1,136 @@
+"""What a family says of itself (`FamilySpec`) and what its models can do (the capabilities). No torch here.
+
+A family is a package with `SPEC = FamilySpec(...)` in its `__init__.py`. The model class is named by a dotted
+path, so that listing families and showing their help never imports torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
+
+from gantool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gantool.engine.model import GanModel
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A named set of option values and one sentence of what it is for."""
+
+    help: str
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FamilySpec:
+    """One GAN family.
+
+    Attributes:
+        name: as on the command line, lower case.
+        title: as in the literature.
+        data: what it trains on; "image": one picture, one model.
+        config: frozen dataclass of options (see gantool.options).
+        presets: by name; `tiny` must exist (the contract tests train it).
+        on_cpu, on_accelerator: the preset taken when none is named.
+        model: dotted path "package.module:Class" of the GanModel.
+        page: name of its page under docs/.
+    """
+
+    name: str
+    title: str
+    year: int
+    paper: str
+    summary: str
+    config: type
+    presets: Mapping[str, Preset]
+    model: str
+    data: Literal["image"] = "image"
+    on_cpu: str = "fast"
+    on_accelerator: str = "paper"
+    tasks: tuple[str, ...] = ("sample",)
+    page: str = ""
+    weights_licence: str = ""
+
+    def preset(self, name: str) -> Preset:
+        """The preset of that name. Raises ConfigError that lists the known ones."""
+        if name not in self.presets:
+            raise ConfigError(
+                f"{self.name} has no preset `{name}`.", f"Its presets: {', '.join(self.presets)}."
+            )
+        return self.presets[name]
+
+    def default_preset(self, accelerator: bool) -> str:
+        """The preset taken when the user names none."""
+        return self.on_accelerator if accelerator else self.on_cpu
+
+    def model_class(self) -> type[GanModel]:
+        """Import and return the model class (imports torch)."""
+        module, _, name = self.model.partition(":")
+        return cast("type[GanModel]", getattr(importlib.import_module(module), name))
+
+
+# --- capabilities: a command asks for one of these, never for a family's name -------------------------------
+
+
+@dataclass(frozen=True)
+class SampleRequest:
+    """What to draw.
+
+    Attributes:
+        seeds: one picture each; a seed gives the same picture whatever stands beside it.
+        size: (height, width) in pixels, or None for the size trained on.
+        start_stage: stages below it keep the noise of the reconstruction (0: all is random).
+    """
+
+    seeds: Sequence[int]
+    size: tuple[int, int] | None = None
+    start_stage: int = 0
+
+
+@dataclass(frozen=True)
+class AnimateRequest:
+    """A walk through noise space (SinGAN, supplementary; ConSinGAN's evaluation).
+
+    Attributes:
+        frames: how many.
+        alpha: pull to the reconstruction, in [0, 1].
+        beta: smoothness of the walk, in [0, 1].
+        start_stage: stages below it do not move.
+        seed: of the walk.
+        size: (height, width) of a frame, or None.
+    """
+
+    frames: int = 100
+    alpha: float = 0.1
+    beta: float = 0.9
+    start_stage: int = 1
+    seed: int = 0
+    size: tuple[int, int] | None = None
+
+
+@runtime_checkable
+class Animates(Protocol):
+    """Can walk through its noise space."""
+
+    def animate(self, request: AnimateRequest) -> Iterator[Tensor]:
+        """Yield frames (1, C, H, W) in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Reconstructs(Protocol):
+    """Trains on one picture and has noise that gives that picture back."""
+
+    def reconstruct(self) -> Tensor:
+        """(1, C, H, W) in [-1, 1]."""
+        ...
+
+    def picture(self) -> Tensor:
+        """The picture as trained on, (1, C, H, W) in [-1, 1]."""
+        ...

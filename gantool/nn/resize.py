@@ -1,0 +1,167 @@
+"""Resizing with the conventions that published results depend on.
+
+`resize_single_image` is the resize of the SinGAN and ConSinGAN codes: MATLAB's antialiased bicubic on the
+8-bit picture, with two habits that change numbers and are kept: levels are truncated, and the two edges of an
+axis are treated differently. `BicubicWindow` is PyTorch's bicubic (align_corners) restricted to a window.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+
+def _cubic(x: FloatArray) -> FloatArray:
+    """Keys' cubic kernel with a = -0.5, support (-2, 2)."""
+    ax = np.abs(x)
+    inner = (1.5 * ax - 2.5) * ax**2 + 1
+    outer = ((-0.5 * ax + 2.5) * ax - 4) * ax + 2
+    return np.where(ax <= 1, inner, np.where(ax <= 2, outer, 0.0))
+
+
+def axis_taps(
+    length: int, target: int, factor: float, antialias: bool
+) -> tuple[FloatArray, IntArray]:
+    """Weights and source indices that resize one axis of `length` samples to `target` samples.
+
+    Args:
+        length, target: samples before and after.
+        factor: target per source sample; not always target / length, since targets are rounded up.
+        antialias: stretch the kernel by 1 / factor (only meaningful when factor < 1).
+
+    Returns:
+        weights (target, taps), rows sum to 1, and indices (target, taps) into the axis.
+
+    The reference computes indices as unsigned integers. Left of the picture they wrap to huge numbers, whose
+    kernel weight is zero; so there the kernel is cut and renormalised, while on the right it is mirrored.
+    """
+    width = 4.0 / factor if antialias else 4.0
+    centre = np.arange(1, target + 1) / factor + 0.5 * (1 - 1 / factor)
+    first = np.floor(centre - width / 2)
+    index = (first[:, None] + np.arange(math.ceil(width) + 2) - 1).astype(np.int64)
+    distance = centre[:, None] - index - 1
+    weights = factor * _cubic(factor * distance) if antialias else _cubic(distance)
+    weights[index < 0] = 0.0
+    weights /= weights.sum(axis=1, keepdims=True)
+    used = weights.any(axis=0)
+    mirrored = np.concatenate([np.arange(length), np.arange(length - 1, -1, -1)])
+    return weights[:, used], mirrored[np.mod(index[:, used], 2 * length)]
+
+
+def _resize_axis(image: FloatArray, axis: int, target: int, factor: float, antialias: bool) -> FloatArray:
+    weights, index = axis_taps(image.shape[axis], target, factor, antialias)
+    moved = np.moveaxis(image, axis, 0)
+    out = np.zeros((target, *moved.shape[1:]))
+    for tap in range(weights.shape[1]):
+        out += weights[:, tap].reshape(-1, *[1] * (moved.ndim - 1)) * moved[index[:, tap]]
+    return np.moveaxis(out, 0, axis)
+
+
+def resize_array(
+    image: FloatArray, *, scale: float | None = None, size: tuple[int, int] | None = None
+) -> FloatArray:
+    """Bicubic resize of an (H, W, ...) float array, by a factor or to a size (height, width).
+
+    By a factor the size becomes ceil(H * scale), ceil(W * scale). The vertical factor alone decides on
+    antialiasing, the axis that shrinks most is resized first, and a factor of exactly 1 leaves an axis alone.
+    """
+    if (scale is None) == (size is None):
+        raise ValueError("give either scale or size")
+    if scale is not None:
+        factors = (scale, scale)
+        size = (math.ceil(image.shape[0] * scale), math.ceil(image.shape[1] * scale))
+    else:
+        assert size is not None
+        factors = (size[0] / image.shape[0], size[1] / image.shape[1])
+    antialias = factors[0] < 1
+    for axis in sorted((0, 1), key=lambda a: factors[a]):
+        if factors[axis] != 1.0:
+            image = _resize_axis(image, axis, size[axis], factors[axis], antialias)
+    return image
+
+
+def truncate_to_levels(image: Tensor) -> npt.NDArray[np.uint8]:
+    """(1, C, H, W) in [-1, 1] to (H, W, C) uint8 by clamping and truncating, as the reference does.
+
+    Truncation, not rounding: in float32 the levels 1..63 come back one lower. It changes shadows on every pass
+    and is part of the published recipe.
+    """
+    unit = ((image[0] + 1) / 2).clamp(0, 1) * 255
+    return unit.permute(1, 2, 0).cpu().numpy().astype(np.uint8)
+
+
+def resize_single_image(
+    image: Tensor, *, scale: float | None = None, size: tuple[int, int] | None = None
+) -> Tensor:
+    """The resize of SinGAN's and ConSinGAN's pyramids: (1, C, H, W) in [-1, 1] to (1, C, h, w), clamped.
+
+    Source: the `imresize` step of both official codes; golden numbers in tests/golden/consingan_resize.npz.
+    """
+    resized = resize_array(truncate_to_levels(image).astype(np.float64), scale=scale, size=size)
+    out = torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))[None].float() / 255
+    return ((out - 0.5) * 2).clamp(-1, 1).to(device=image.device, dtype=image.dtype)
+
+
+# --- bicubic with aligned corners, on windows -------------------------------------------------------------
+
+
+@lru_cache(maxsize=512)
+def _align_corners_matrix(length: int, target: int, out: tuple[int, int], src: tuple[int, int]) -> Tensor:
+    """Dense float64 weights (out[1]-out[0], src[1]-src[0]) of one axis; see `bicubic_window`."""
+    a = -0.75  # PyTorch's (and OpenCV's) choice of Keys' parameter
+    step = (length - 1) / (target - 1) if target > 1 else 0.0
+    matrix = np.zeros((out[1] - out[0], src[1] - src[0]))
+    for row, position in enumerate(range(*out)):
+        centre = position * step
+        base = math.floor(centre)
+        for tap in range(-1, 3):
+            d = abs(centre - (base + tap))
+            if d <= 1:
+                weight = ((a + 2) * d - (a + 3)) * d * d + 1
+            else:
+                weight = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+            index = min(max(base + tap, 0), length - 1)
+            if weight:
+                matrix[row, index - src[0]] += weight
+    return torch.from_numpy(matrix)
+
+
+def source_window(length: int, target: int, out: tuple[int, int]) -> tuple[int, int]:
+    """The source samples [start, stop) that bicubic align_corners needs for target samples [out)."""
+    step = (length - 1) / (target - 1) if target > 1 else 0.0
+    start = math.floor(out[0] * step) - 1
+    stop = math.floor((out[1] - 1) * step) + 3
+    return max(start, 0), min(stop, length)
+
+
+Box = tuple[tuple[int, int], tuple[int, int]]
+"""Rows [start, stop) and columns [start, stop) of a picture or feature map."""
+
+
+def bicubic_window(x: Tensor, full: tuple[int, int], src: Box, target: tuple[int, int], out: Box) -> Tensor:
+    """`F.interpolate(full map, target, mode="bicubic", align_corners=True)` cut to `out`, from a window.
+
+    Args:
+        x: (N, C, h, w), the rows and columns `src` of a map whose full size is `full`.
+        full, target: sizes (height, width) of the whole map before and after.
+        src, out: windows before and after; `src` must hold what `source_window` asks for.
+
+    Returns:
+        (N, C, out rows, out columns); equal to the cropped whole result up to rounding.
+    """
+    rows = _align_corners_matrix(full[0], target[0], out[0], src[0]).to(x)
+    cols = _align_corners_matrix(full[1], target[1], out[1], src[1]).to(x)
+    n, c, h, w = x.shape
+    # Work on (N, H, W, C) memory, which the convolutions use, so that no copy changes the layout.
+    nhwc = x.permute(0, 2, 3, 1)
+    tall = rows @ nhwc.reshape(n, h, w * c)
+    wide = cols @ tall.reshape(n * rows.shape[0], w, c)
+    return wide.reshape(n, rows.shape[0], cols.shape[0], c).permute(0, 3, 1, 2)

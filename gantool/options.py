@@ -1,0 +1,203 @@
+"""Options: fields on frozen dataclasses, and the one way to fill them.
+
+A family's options are a frozen dataclass whose fields are made by `opt`: a typed default, one line of help and
+bounds. `resolve` fills it from five sources, lowest first: defaults, preset, TOML file, --set, flags; it checks
+types and bounds, and remembers where every value came from.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from gantool.errors import ConfigError
+
+C = TypeVar("C")
+BASIC = "Options"
+
+
+def opt(
+    default: Any,
+    help: str,
+    *,
+    group: str = BASIC,
+    ge: float | None = None,
+    gt: float | None = None,
+    le: float | None = None,
+    lt: float | None = None,
+) -> Any:
+    """A dataclass field that is an option.
+
+    Args:
+        default: value when nothing else is said; its type is the field's annotation.
+        help: at most about 60 characters, with the unit.
+        group: the help panel it stands in.
+        ge, gt, le, lt: bounds, inclusive and exclusive.
+    """
+    bounds = {k: v for k, v in (("ge", ge), ("gt", gt), ("le", le), ("lt", lt)) if v is not None}
+    return dataclasses.field(default=default, metadata={"help": help, "group": group, "bounds": bounds})
+
+
+@dataclass(frozen=True)
+class OptionInfo:
+    """One option as the command line and the documentation need it."""
+
+    name: str
+    type: Any
+    default: Any
+    help: str
+    group: str
+    bounds: Mapping[str, float]
+
+    @property
+    def flag(self) -> str:
+        """`--noise-amp` for `noise_amp`."""
+        return "--" + self.name.replace("_", "-")
+
+
+def option_infos(config_type: type) -> list[OptionInfo]:
+    """The options of a config dataclass, in the order they are written."""
+    hints = typing.get_type_hints(config_type)
+    return [
+        OptionInfo(
+            f.name,
+            hints[f.name],
+            f.default,
+            f.metadata.get("help", ""),
+            f.metadata.get("group", BASIC),
+            f.metadata.get("bounds", {}),
+        )
+        for f in dataclasses.fields(config_type)
+    ]
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[C]):
+    """A checked config and, for each option, the source of its value ("default", "preset fast", ...)."""
+
+    config: C
+    origins: Mapping[str, str]
+
+    def table(self) -> dict[str, dict[str, Any]]:
+        """{option: {value, origin}} for printing and for JSON."""
+        values = dataclasses.asdict(self.config)  # type: ignore[call-overload]
+        return {name: {"value": value, "origin": self.origins[name]} for name, value in values.items()}
+
+
+def resolve(
+    config_type: type[C],
+    *layers: tuple[str, Mapping[str, Any]],
+) -> Resolved[C]:
+    """Fill `config_type` from layers of (origin, values), lowest first; later layers win.
+
+    Values may be text ("1e-3", "true", "none"): they are converted to the option's type.
+
+    Raises:
+        ConfigError: an unknown option (with the nearest known one), a wrong type or a value out of bounds.
+    """
+    known = {info.name: info for info in option_infos(config_type)}
+    values: dict[str, Any] = {}
+    origins = dict.fromkeys(known, "default")
+    for origin, layer in layers:
+        for raw_name, value in layer.items():
+            name = raw_name.replace("-", "_")
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                did = f"Did you mean `{near[0]}`?" if near else f"Known options: {', '.join(known)}."
+                raise ConfigError(f"There is no option `{raw_name}` (from {origin}).", did)
+            values[name] = None if isinstance(value, str) and value.lower() == "none" else value
+            origins[name] = origin
+    return Resolved(_validate(config_type, known, values, origins), origins)
+
+
+def _validate(
+    config_type: type[C],
+    known: Mapping[str, OptionInfo],
+    values: Mapping[str, Any],
+    origins: Mapping[str, str],
+) -> C:
+    # pydantic is imported here and nowhere else: it costs 0.1 s that `gantool --help` must not pay.
+    from pydantic import ConfigDict, Field, ValidationError, create_model
+
+    fields: dict[str, Any] = {
+        name: (info.type, Field(default=info.default, allow_inf_nan=False, **info.bounds))
+        if _is_float(info.type)
+        else (info.type, Field(default=info.default, **info.bounds))
+        for name, info in known.items()
+    }
+    shadow = create_model("Options", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
+    try:
+        checked = shadow.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0])
+        problem = first["msg"].removeprefix("Input should be ")
+        raise ConfigError(
+            f"`{name}` = {values.get(name)!r} (from {origins[name]}) is not allowed: it should be {problem}.",
+            f"{known[name].flag}: {known[name].help}",
+        ) from None
+    return config_type(**{name: getattr(checked, name) for name in known})
+
+
+def _is_float(annotation: Any) -> bool:
+    return annotation is float or float in typing.get_args(annotation)
+
+
+def parse_sets(pairs: typing.Iterable[str]) -> dict[str, str]:
+    """`["lr_g=1e-3", ...]` to a mapping. Raises ConfigError for text without an equals sign."""
+    out: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise ConfigError(f"--set takes NAME=VALUE, not {pair!r}.", "For example: --set lr_g=1e-3")
+        out[name.strip()] = value.strip()
+    return out
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file of options. Raises ConfigError with the place of the mistake."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read {path}: {error.strerror}.", "Check the path given to --config.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend that line, or start afresh with "
+                          "`gantool config init FAMILY`.") from None
+
+
+def toml_value(value: Any) -> str:
+    """One TOML value: bool, int, float, str or a list of them."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        for char, code in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
+            escaped = escaped.replace(char, code)
+        return f'"{escaped}"'
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(toml_value(v) for v in value) + "]"
+    raise TypeError(f"no TOML for {type(value).__name__}")
+
+
+def write_toml(tables: Mapping[str, Mapping[str, Any]], comments: Mapping[str, str] | None = None) -> str:
+    """TOML text of {table: {key: value}}; the table named "" comes first without a header.
+
+    None has no TOML form: such keys are written as comments. `comments` maps a key to a line put above it.
+    """
+    lines: list[str] = []
+    for table, values in tables.items():
+        if table:
+            lines += ["", f"[{table}]"]
+        for key, value in values.items():
+            if comments and key in comments:
+                lines.append(f"# {comments[key]}")
+            lines.append(f"# {key} is not set" if value is None else f"{key} = {toml_value(value)}")
+    return "\n".join(lines).lstrip("\n") + "\n"
