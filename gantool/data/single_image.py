@@ -1,0 +1,51 @@
+"""One picture as the data of a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gantool.data.image import Picture, to_tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gantool.engine.model import DataShape
+
+
+@dataclass(frozen=True)
+class SingleImage:
+    """One decoded picture. The model keeps it as a buffer, so its batches are empty."""
+
+    source: Picture
+
+    @property
+    def shape(self) -> DataShape:
+        """Its size."""
+        from gantool.engine.model import DataShape
+
+        return DataShape(self.source.height, self.source.width)
+
+    @property
+    def name(self) -> str:
+        """Of the file, without its extension."""
+        return self.source.name
+
+    def tensor(self) -> Tensor:
+        """(1, 3, H, W) float32 in [-1, 1]."""
+        return to_tensor(self.source.pixels)
+
+    def batch(self, step: int) -> None:
+        """Nothing: see the class."""
+        return None
+
+    def describe(self) -> dict[str, Any]:
+        """What run.json keeps of the input."""
+        return {
+            "kind": "image",
+            "path": str(self.source.path.resolve()),
+            "sha256": self.source.sha256,
+            "width": self.source.width,
+            "height": self.source.height,
+            "notes": list(self.source.notes),
+        }

@@ -1,0 +1,166 @@
+"""What a family implements: `GanModel`, a sequence of `Stage`s. What the engine gives it: `Context`."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from gantool.family import SampleRequest
+
+Metrics = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a model must know of its data before it sees any: the size of the pictures."""
+
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Stage:
+    """"These networks, these optimisers, at this size, for so many steps."
+
+    Attributes:
+        index: from 0.
+        name: as shown to people, for instance "stage 3/6".
+        steps: training steps; the trainer may shorten it to fit a time budget.
+        size: (height, width) of the pictures trained on.
+        cost: floating point operations a step, roughly; only ratios between stages matter.
+        memory: bytes a step needs at its peak, roughly.
+    """
+
+    index: int
+    name: str
+    steps: int
+    size: tuple[int, int]
+    cost: float = 1.0
+    memory: float = 0.0
+
+
+@dataclass
+class Context:
+    """What `train_step` gets: where it stands, the seeded generator, and how to take a step.
+
+    Attributes:
+        device: of all tensors.
+        generator: the only source of randomness in training; its state is part of a checkpoint.
+        stage: the stage being trained.
+        step: steps done in this stage.
+    """
+
+    device: torch.device
+    generator: torch.Generator
+    stage: Stage
+    step: int = 0
+    dtype: torch.dtype = field(default=torch.float32)
+
+    def randn(self, channels: int, height: int, width: int) -> Tensor:
+        """(1, C, H, W) of N(0, 1), laid out channels-last, as the convolutions want it."""
+        noise = torch.randn(
+            (1, height, width, channels), generator=self.generator, device=self.device, dtype=self.dtype
+        )
+        return noise.permute(0, 3, 1, 2)
+
+    def rand(self) -> Tensor:
+        """One number from U[0, 1), as a tensor without dimensions."""
+        return torch.rand((), generator=self.generator, device=self.device, dtype=self.dtype)
+
+    def randint(self, low: int, high: int) -> int:
+        """An integer from [low, high), drawn on the host without waiting for the device."""
+        return low if high - low <= 1 else int(torch.randint(low, high, (), generator=self.host_generator))
+
+    @property
+    def host_generator(self) -> torch.Generator:
+        """A CPU generator that follows from the main one's seed, the stage and the step: nothing to save."""
+        seed = self.generator.initial_seed() * 1_000_003 + self.stage.index * 100_000_007 + self.step
+        return torch.Generator().manual_seed(seed % 2**63)
+
+    def minimize(self, optimizer: Optimizer, loss: Tensor, repeats: int = 1) -> None:
+        """Backward and step; `repeats` > 1 applies the same gradient several times."""
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        for _ in range(repeats):
+            optimizer.step()
+
+    @contextmanager
+    def frozen(self, module: nn.Module) -> Iterator[None]:
+        """Inside, `module`'s weights take no gradient (gradients still flow through it)."""
+        trained = [p for p in module.parameters() if p.requires_grad]
+        for p in trained:
+            p.requires_grad_(False)
+        try:
+            yield
+        finally:
+            for p in trained:
+                p.requires_grad_(True)
+
+
+class GanModel(nn.Module, ABC):
+    """A GAN that trains as a sequence of stages.
+
+    All that belongs to the trained model is a parameter or a buffer, so it is saved without hooks. The order of
+    calls is: for each stage `enter`, `prepare`, `train_step` x steps, `leave`. Resuming replays `enter` for the
+    stages up to the one that was interrupted, loads weights, optimisers and the generator, and goes on.
+    """
+
+    optimizers: dict[str, Optimizer]
+
+    def __init__(self, config: Any, shape: DataShape) -> None:
+        super().__init__()
+        self.optimizers = {}
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lives."""
+        return next(self.parameters()).device
+
+    @abstractmethod
+    def stages(self) -> list[Stage]:
+        """The stages, in order."""
+
+    @abstractmethod
+    def enter(self, stage: Stage) -> None:
+        """Build or grow the networks and make fresh optimisers: the same whenever it is replayed."""
+
+    def prepare(self, stage: Stage, data: Any, ctx: Context) -> None:
+        """Draw or measure what the stage needs, once; it lands in buffers. Not replayed."""
+
+    @abstractmethod
+    def train_step(self, batch: Any, ctx: Context) -> Metrics:
+        """One whole alternation, in paper order. Returns losses as tensors, left on the device."""
+
+    def leave(self, stage: Stage) -> None:
+        """After the last step of a stage."""
+
+    @abstractmethod
+    def sample(self, request: SampleRequest) -> Tensor:
+        """Draw pictures: (N, C, H, W) in [-1, 1]. Families that sample many sizes may refuse some."""
+
+    def preview(self, seeds: Sequence[int] = (0, 1, 2)) -> Tensor:
+        """A few pictures from fixed noise, (N, C, H, W)."""
+        return self.sample(SampleRequest(seeds))
+
+    def network_sizes(self) -> dict[str, int]:
+        """Parameters per network, for people."""
+        return {name: sum(p.numel() for p in child.parameters()) for name, child in self.named_children()}
+
+
+def set_learning_rates(optimizer: Optimizer, factor: float) -> None:
+    """Set every group's rate to its initial one times `factor`: a schedule without state."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * factor
+
+
+def adam(groups: Sequence[dict[str, Any]], betas: tuple[float, float]) -> Optimizer:
+    """Adam over groups of {"params", "lr"}, fused; remembers each group's rate for `set_learning_rates`."""
+    kept = [{**group, "base_lr": group["lr"]} for group in groups]
+    return torch.optim.Adam(kept, betas=betas, eps=1e-8, fused=True)

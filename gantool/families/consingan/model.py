@@ -1,0 +1,332 @@
+"""ConSinGAN's training and sampling (Hinz et al., WACV 2021, and the official code)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gantool.data.single_image import SingleImage
+from gantool.engine.model import Context, DataShape, GanModel, Metrics, Stage, adam, set_learning_rates
+from gantool.errors import UsageError
+from gantool.families.consingan.config import ConSinGANConfig
+from gantool.families.consingan.cost import stage_cost, stage_memory
+from gantool.families.consingan.networks import Critic, Generator, Size, cut_box
+from gantool.families.consingan.pyramid import make_pyramid
+from gantool.family import AnimateRequest, SampleRequest
+from gantool.losses.penalties import pixel_gradient_penalty
+from gantool.nn.resize import Box, resize_single_image
+
+SMALLEST_SIDE = 11  # the critic's receptive field: a smaller picture has no score
+
+
+class ConSinGAN(GanModel):
+    """One generator that grows by a stage per scale, and one patch critic.
+
+    Buffers: `real`, the picture at the finest stage (1, 3, H, W) in [-1, 1]; `noise_amps` (stages,);
+    `fixed_noise_k`, the input that must give the picture back: the coarsest picture itself (Gaussian noise in
+    mode animation) at stage 0, Gaussian noise drawn once above.
+    """
+
+    def __init__(self, config: ConSinGANConfig, shape: DataShape) -> None:
+        super().__init__(config, shape)
+        c = self.config = config
+        smallest = min(shape.height, shape.width) * min(1.0, c.max_size / max(shape.height, shape.width))
+        # A thin picture would otherwise have stages that shrink towards the finest.
+        self.pyramid = make_pyramid(
+            (shape.height, shape.width), c.stages, min(c.coarsest, math.ceil(smallest)), c.max_size
+        )
+        self.sizes: list[Size] = list(self.pyramid.sizes)
+        if min(self.sizes[-1]) < SMALLEST_SIDE:
+            h, w = self.sizes[-1]
+            raise UsageError(
+                f"The picture is {w}x{h} pixels at its finest stage; ConSinGAN needs {SMALLEST_SIDE} a side.",
+                "Use a larger picture, or raise --max-size if the picture is long and thin.",
+            )
+        self.generator = Generator(
+            c.channels, c.layers, c.activation, c.slope, c.batch_norm, noisy_border=c.mode != "retarget"
+        )
+        self.critic = Critic(c.channels, c.layers, c.activation, c.slope)
+        self.register_buffer("real", torch.zeros(1, 3, *self.sizes[-1]))
+        self.register_buffer("noise_amps", torch.ones(c.stages))
+        self.real: Tensor
+        self.noise_amps: Tensor
+        self.reals: dict[int, Tensor] = {}
+        self.depth = 0  # stages built so far
+        self._fixed_prefix: Tensor | None = None
+
+    # --- stages -----------------------------------------------------------------------------------------
+
+    def stages(self) -> list[Stage]:
+        """One stage per scale, coarsest first."""
+        c = self.config
+        return [
+            Stage(
+                k,
+                f"stage {k + 1}/{c.stages}",
+                c.iterations,
+                size,
+                stage_cost(c, self.sizes, k),
+                stage_memory(c, self.sizes, k),
+            )
+            for k, size in enumerate(self.sizes)
+        ]
+
+    def enter(self, stage: Stage) -> None:
+        """Append a copy of the last stage, and make new optimisers for what trains now."""
+        k = stage.index
+        if k > 0:
+            self.generator.grow()
+        shape = self.generator.noise_shape(k, self.sizes[k])
+        self.register_buffer(f"fixed_noise_{k}", self.real.new_zeros(1, *shape))
+        self.to(memory_format=torch.channels_last)
+        self.depth = k + 1
+        self._fixed_prefix = None
+        self._make_optimizers(k)
+
+    def _make_optimizers(self, k: int) -> None:
+        """The newest `train_depth` stages, each older one slower; the head while it is among them; the tail."""
+        c, g = self.config, self.generator
+        first = self.first_trained(k)
+        groups = [
+            {"params": list(g.body[i].parameters()), "lr": c.lr_g * c.lr_scale ** (k - i)}
+            for i in range(first, k + 1)
+        ]
+        if first == 0:
+            groups.append({"params": list(g.head.parameters()), "lr": c.lr_g * c.lr_scale**k})
+        groups.append({"params": list(g.tail.parameters()), "lr": c.lr_g})
+        g.requires_grad_(False)
+        for group in groups:
+            for parameter in group["params"]:  # type: ignore[attr-defined]
+                parameter.requires_grad_(True)
+        betas = (c.beta1, c.beta2)
+        self.optimizers = {
+            "generator": adam(groups, betas),
+            "critic": adam([{"params": list(self.critic.parameters()), "lr": c.lr_d}], betas),
+        }
+
+    def first_trained(self, k: int) -> int:
+        """The oldest stage that still trains while stage k is the newest."""
+        return max(0, k + 1 - self.config.train_depth)
+
+    def prepare(self, stage: Stage, data: SingleImage, ctx: Context) -> None:
+        """Draw the stage's fixed noise, and measure how much noise it takes."""
+        k = stage.index
+        if k == 0:
+            picture = data.tensor().to(self.real)
+            self.real.copy_(resize_single_image(picture, scale=self.pyramid.first_scale))
+            if self.config.mode == "animation":
+                self.fixed_noise(0).copy_(self.draw(ctx, 0))
+            else:
+                self.fixed_noise(0).copy_(self.real_at(0))
+            return
+        self.fixed_noise(k).copy_(self.draw(ctx, k))
+        with torch.no_grad():
+            self.noise_amps[k] = 0
+            error = F.mse_loss(self.reconstruct(), self.real_at(k))
+            self.noise_amps[k] = self.config.noise_amp * error.sqrt()
+
+    # --- one iteration ----------------------------------------------------------------------------------
+
+    def train_step(self, batch: None, ctx: Context) -> Metrics:
+        """One iteration: one set of noise, `critic_steps` critic updates on one fake, one generator gradient.
+
+        D: max E[D(x)] - E[D(G(z))] - lambda * (||grad D||_pixel - 1)^2
+        G: min -E[D(G(z))] + alpha * ||G(z_fixed) - x||^2
+        """
+        c, k = self.config, ctx.stage.index
+        late = ctx.step >= int(c.decay_at * ctx.stage.steps + 1e-9)
+        for optimizer in self.optimizers.values():
+            set_learning_rates(optimizer, c.decay if late else 1.0)
+
+        crop = self._draw_crop(ctx)
+        real = self.real_at(k) if crop is None else cut_box(self.real_at(k), crop)
+        # The generator does not change while the critic trains: one forward serves the whole iteration.
+        fake, reconstruction = self._generate_pair(ctx, k, crop)
+
+        for i in range(c.critic_steps):
+            scores = self.critic(torch.cat([real, fake.detach()])).mean((1, 2, 3))
+            loss_real, loss_fake = -scores[0], scores[1]
+            penalty = self._penalty(real, fake.detach(), ctx, i)
+            ctx.minimize(self.optimizers["critic"], loss_real + loss_fake + penalty)
+
+        with ctx.frozen(self.critic):
+            adversarial = -self.critic(fake).mean()
+        error = c.reconstruction * F.mse_loss(reconstruction, real)
+        # As published: Adam takes `generator_steps` steps along this one gradient.
+        ctx.minimize(self.optimizers["generator"], adversarial + error, repeats=c.generator_steps)
+        return {
+            "critic_real": loss_real.detach(),
+            "critic_fake": loss_fake.detach(),
+            "penalty": penalty.detach(),
+            "adversarial": adversarial.detach(),
+            "reconstruction": error.detach(),
+        }
+
+    def _penalty(self, real: Tensor, fake: Tensor, ctx: Context, critic_step: int) -> Tensor:
+        """lambda times the penalty at one random mixture of the two pictures; 0 where it is skipped."""
+        c = self.config
+        if (ctx.step * c.critic_steps + critic_step) % c.penalty_every:
+            return real.new_zeros(())
+        mix = ctx.rand()  # one number for the whole picture
+        gradient = self.critic.input_gradient(mix * real + (1 - mix) * fake)
+        return c.penalty * c.penalty_every * pixel_gradient_penalty(gradient)
+
+    def _draw_crop(self, ctx: Context) -> Box | None:
+        c, (h, w) = self.config, self.sizes[ctx.stage.index]
+        if not c.crop or ctx.stage.index + 1 < c.crop_from or (h <= c.crop and w <= c.crop):
+            return None
+        side_y, side_x = min(c.crop, h), min(c.crop, w)
+        places = ctx.host_generator
+        y, x = (int(torch.randint(0, n + 1, (), generator=places)) for n in (h - side_y, w - side_x))
+        return (y, y + side_y), (x, x + side_x)
+
+    def _generate_pair(self, ctx: Context, k: int, crop: Box | None) -> tuple[Tensor, Tensor]:
+        """A fake and the reconstruction, both (1, 3, h, w), on `crop` of stage k."""
+        g, sizes, amps = self.generator, self.sizes[: k + 1], self.noise_amps
+        boxes = g.feature_boxes(sizes, crop)
+        first = self.first_trained(k)
+        noise = [self.draw(ctx, i, g.noise_box(i, boxes[i], sizes[i])) for i in range(k + 1)]
+        fixed = [cut_box(self.fixed_noise(i), g.noise_box(i, boxes[i], sizes[i])) for i in range(first, k + 1)]
+        x = x_fixed = None
+        if first > 0:
+            with torch.no_grad():  # frozen stages: no graph, and those of the fixed input only once a stage
+                x = g.features(noise[:first], amps, sizes, boxes)
+                x_fixed = cut_box(self._prefix_of_fixed(first), boxes[first - 1])
+        if self.config.batch_norm:  # batch statistics: one at a time
+            pair = [
+                g.features(part, amps, sizes, boxes, first, start)
+                for part, start in ((noise[first:], x), (fixed, x_fixed))
+            ]
+            features = torch.cat(pair)
+        else:
+            both = [torch.cat(two) for two in zip(noise[first:], fixed, strict=True)]
+            below = None if x is None or x_fixed is None else torch.cat([x, x_fixed])
+            features = g.features(both, amps, sizes, boxes, first, below)
+        pictures = g.paint(features, sizes[-1], boxes[-1], crop)
+        return pictures[:1], pictures[1:]
+
+    def _prefix_of_fixed(self, first: int) -> Tensor:
+        if self._fixed_prefix is None:
+            sizes = self.sizes[:first]
+            noises = [self.fixed_noise(i) for i in range(first)]
+            boxes = self.generator.feature_boxes(sizes, None)
+            self._fixed_prefix = self.generator.features(noises, self.noise_amps, sizes, boxes)
+        return self._fixed_prefix
+
+    # --- noise and pictures -----------------------------------------------------------------------------
+
+    def real_at(self, k: int) -> Tensor:
+        """The picture at stage k, (1, 3, h, w) in [-1, 1]; always resized from the finest."""
+        if k == len(self.sizes) - 1:
+            return self.real
+        if k not in self.reals:
+            self.reals[k] = resize_single_image(self.real, scale=self.pyramid.scales[k])
+        return self.reals[k]
+
+    def fixed_noise(self, k: int) -> Tensor:
+        """The reconstruction's input at stage k."""
+        return self.get_buffer(f"fixed_noise_{k}")
+
+    def draw(self, ctx: Context, k: int, box: Box | None = None) -> Tensor:
+        """Fresh noise for stage k, or for a part of it."""
+        channels, height, width = self.generator.noise_shape(k, self.sizes[k])
+        if box is not None:
+            height, width = box[0][1] - box[0][0], box[1][1] - box[1][0]
+        return ctx.randn(channels, height, width)
+
+    def picture(self) -> Tensor:
+        """The picture at the newest stage."""
+        return self.real_at(self.depth - 1)
+
+    @torch.no_grad()
+    def reconstruct(self) -> Tensor:
+        """The picture as the generator gives it back, (1, 3, h, w), at the newest stage."""
+        noises = [self.fixed_noise(i) for i in range(self.depth)]
+        out: Tensor = self.generator(noises, self.noise_amps, self.sizes[: self.depth])
+        return out
+
+    @torch.no_grad()
+    def sample(self, request: SampleRequest) -> Tensor:
+        """Pictures (N, 3, H, W); stages below `start_stage` keep the reconstruction's noise."""
+        sizes = self.sizes_for(request.size)
+        self._check_start(request.start_stage)
+        pictures = []
+        for seed in request.seeds:
+            generator = torch.Generator().manual_seed(seed)
+            noises = [
+                self._fixed_for(k, size) if k < request.start_stage else self._seeded(k, size, generator)
+                for k, size in enumerate(sizes)
+            ]
+            pictures.append(self.generator(noises, self.noise_amps, sizes))
+        return torch.cat(pictures)
+
+    @torch.no_grad()
+    def animate(self, request: AnimateRequest) -> Iterator[Tensor]:
+        """Frames (1, 3, H, W) along a random walk with momentum around the reconstruction's noise."""
+        sizes = self.sizes_for(request.size)
+        self._check_start(request.start_stage)
+        generator = torch.Generator().manual_seed(request.seed)
+        fixed = [self._fixed_for(k, size) for k, size in enumerate(sizes)]
+
+        def draws() -> Iterator[list[Tensor]]:
+            while True:
+                yield [self._seeded(k, size, generator) for k, size in enumerate(sizes)]
+
+        walk = noise_walk(fixed, draws(), request.alpha, request.beta, request.start_stage)
+        for _, noises in zip(range(request.frames), walk, strict=False):
+            yield self.generator(noises, self.noise_amps, sizes)
+
+    def _check_start(self, start: int) -> None:
+        if start >= self.depth:
+            raise UsageError(
+                f"--start-stage {start} leaves no stage random: this model has stages 0 to {self.depth - 1}.",
+                f"Use 0 to {self.depth - 1}; 0 is the most varied.",
+            )
+
+    def sizes_for(self, size: Size | None) -> list[Size]:
+        """Stage sizes that end in `size`; lower ones scale along, rounded down, as published."""
+        own = self.sizes[: self.depth]
+        if size is None or size == own[-1]:
+            return own
+        down, across = size[0] / own[-1][0], size[1] / own[-1][1]
+        lower = [(max(1, int(h * down)), max(1, int(w * across))) for h, w in own[:-1]]
+        return [*lower, size]
+
+    def _seeded(self, k: int, size: Size, generator: torch.Generator) -> Tensor:
+        # Drawn on the CPU, so that a seed means the same picture on every device.
+        return torch.randn((1, *self.generator.noise_shape(k, size)), generator=generator).to(self.real)
+
+    def _fixed_for(self, k: int, size: Size) -> Tensor:
+        """The reconstruction's input at another size: the picture is resized, noise is repeated as tiles."""
+        fixed = self.fixed_noise(k)
+        shape = self.generator.noise_shape(k, size)
+        if fixed.shape[1:] == shape:
+            return fixed
+        if k == 0 and self.config.mode != "animation":
+            return resize_single_image(fixed, size=size)
+        rows = torch.arange(shape[1], device=fixed.device) % fixed.shape[2]
+        columns = torch.arange(shape[2], device=fixed.device) % fixed.shape[3]
+        return fixed[:, :, rows][:, :, :, columns]
+
+
+def noise_walk(
+    fixed: Sequence[Tensor], draws: Iterator[list[Tensor]], alpha: float, beta: float, start: int
+) -> Iterator[list[Tensor]]:
+    """The noises of successive frames: a walk with momentum `beta`, pulled to `fixed` by `alpha`.
+
+    Stages below `start` stay at `fixed`. Takes one draw to begin and one a frame. SinGAN's random walk, with
+    the constants of ConSinGAN's evaluation code.
+    """
+    before = list(fixed)
+    now = [0.99 * z + 0.01 * u for z, u in zip(fixed, next(draws), strict=True)]
+    for noise in draws:
+        after = []
+        for k, (z, z0, z1, u) in enumerate(zip(fixed, before, now, noise, strict=True)):
+            move = beta * (z1 - z0) + (1 - beta) * u
+            after.append(z if k < start else alpha * z + (1 - alpha) * (z1 + move))
+        before, now = now, after
+        yield after
