@@ -42,10 +42,10 @@ def atomic_write(
         RunError: any failure of the file system; the old content is intact and no temporary file is left.
             What `data` raises besides OSError passes through, with the same guarantee.
     """
+    check_target(path, overwrite=overwrite)
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        _refuse_odd_target(target, path, overwrite)
         try:
             with open(temporary, "xb") as file:  # a new file with the permissions that the umask gives
                 if callable(data):
@@ -61,7 +61,7 @@ def atomic_write(
         if sync:
             _sync_folder(target.parent)
     except FileExistsError as error:
-        raise RunError(f"{path} exists already.", "Choose another name or allow overwriting.") from error
+        raise _exists(path) from error
     except OSError as error:
         raise write_error(path, error) from error
 
@@ -94,6 +94,28 @@ def read_json(path: str | Path) -> Any:
         raise RunError(f"{path} is not valid JSON{where}.", "Restore it from a copy or remove it.") from error
 
 
+def check_target(path: str | Path, *, overwrite: bool) -> None:
+    """Refuse a file that `atomic_write` would refuse, before long work is done for it.
+
+    Only a regular file may be replaced: renaming over a device or a pipe would remove it (root would
+    lose /dev/null).
+
+    Raises:
+        RunError: `path` is a folder, a device or a pipe, or exists while `overwrite` is False.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise write_error(path, error) from error
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise RunError(f"Cannot write {path}: it is {kind}.", "Give the name of a file.")
+    if not overwrite:
+        raise _exists(path)
+
+
 def write_error(path: str | Path, error: OSError) -> RunError:
     """The error to raise when writing `path` failed with `error`: one sentence and a remedy."""
     hint = _HINTS.get(error.errno or 0, "Choose another place.")
@@ -102,22 +124,12 @@ def write_error(path: str | Path, error: OSError) -> RunError:
     return RunError(f"Cannot write {path}: {_reason(error)}.", hint)
 
 
+def _exists(path: str | Path) -> RunError:
+    return RunError(f"{path} exists already.", "Choose another name or allow overwriting.")
+
+
 def _reason(error: OSError) -> str:
     return error.strerror or str(error) or type(error).__name__
-
-
-def _refuse_odd_target(target: Path, path: str | Path, overwrite: bool) -> None:
-    """Renaming over a device or a pipe would replace it (root would lose /dev/null)."""
-    try:
-        mode = target.stat().st_mode
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(mode):
-        raise RunError(f"Cannot write {path}: it is a folder.", "Give a file name.")
-    if not stat.S_ISREG(mode):
-        raise RunError(f"Cannot write {path}: it is not a regular file.", "Give a file name.")
-    if not overwrite:
-        raise FileExistsError(errno.EEXIST, "File exists", str(target))
 
 
 def _publish(temporary: Path, target: Path, overwrite: bool) -> None:

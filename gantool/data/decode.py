@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 import threading
@@ -25,6 +26,20 @@ _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG200
 READS = "gantool reads PNG, JPEG, WebP, TIFF, GIF, BMP, PPM, AVIF and JPEG 2000."
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
+_SIGNATURES = {
+    b"%PDF": "a PDF document",
+    b"%!PS": "a PostScript document",
+    b"PK\x03\x04": "a zip archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"8BPS": "a Photoshop file",
+}
+_REMEDIES = dict.fromkeys(
+    ["a HEIC picture", "a PDF document", "a PostScript document", "a Photoshop file", "an SVG drawing"],
+    "Convert it to PNG or JPEG first.",
+)
+_REMEDIES |= dict.fromkeys(["a zip archive", "a gzip archive"], "Unpack it first.")
+_REMEDIES |= dict.fromkeys(["a web page", "a text file"], "Download or export the picture itself.")
+_REMEDIES["a video"] = "Extract one frame as PNG first."
 _strict = threading.Lock()
 
 
@@ -43,9 +58,11 @@ def decode_picture(
 
 @contextmanager
 def _decoding(path: Path) -> Iterator[None]:
-    """Whatever a decoder raises on bad data (they raise everything) becomes one DataError."""
+    """Whatever a decoder raises on bad data (they raise everything) becomes one DataError; warnings go."""
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of corrupt EXIF and the like: what matters is raised as well
+            yield
     except DataError:
         raise
     except MemoryError as error:
@@ -72,37 +89,28 @@ def _open(path: Path, data: bytes) -> Image.Image:
                 if not seems:
                     raise
     if seems:
-        raise DataError(f"{path} is not a picture but seems to be {seems}.", READS)
+        raise DataError(f"{path} is not a picture but seems to be {seems}.", _REMEDIES.get(seems, READS))
     raise DataError(f"{path} is not in a picture format that gantool knows.", READS)
 
 
 def _seems(data: bytes) -> str:
     """What a file that is no picture may be, for the error message; empty when unknown."""
     head = data[:2048]
-    if head[4:8] == b"ftyp":
-        if head[8:12] == b"avif":
-            return ""
+    if head[4:8] == b"ftyp" and head[8:12] != b"avif":
         return "a HEIC picture" if head[8:11] in (b"hei", b"hev", b"mif", b"msf") else "a video"
-    known = {
-        b"%PDF": "a PDF",
-        b"PK\x03\x04": "a zip archive",
-        b"\x1f\x8b": "a gzip archive",
-        b"8BPS": "a Photoshop file",
-    }
-    for magic, name in known.items():
+    for magic, name in _SIGNATURES.items():
         if head.startswith(magic):
             return name
     try:
-        text = head.decode()
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 3 or len(head) < 2048:  # else only the last character was cut
-            return ""
-        text = head[: error.start].decode()
-    if any(ord(c) < 32 and c not in "\t\n\r\f" for c in text):
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
+    except UnicodeDecodeError:
         return ""
+    if any(ord(character) < 32 and character not in "\t\n\r\f" for character in text):
+        return ""
+    text = text.lower()
     if "<svg" in text:
         return "an SVG drawing"
-    return "a web page" if "<html" in text.lower() or "<!doctype html" in text.lower() else "a text file"
+    return "a web page" if "<html" in text or "<!doctype html" in text else "a text file"
 
 
 def _check_size(path: Path, size: tuple[int, int], max_pixels: int, min_side: int) -> None:
@@ -125,17 +133,15 @@ def _check_size(path: Path, size: tuple[int, int], max_pixels: int, min_side: in
 
 def _load(image: Image.Image) -> None:
     """Decode all of it, even if some library has told Pillow to accept cut-off files."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of corrupt EXIF and the like; errors are raised all the same
-        if not ImageFile.LOAD_TRUNCATED_IMAGES:
+    if not ImageFile.LOAD_TRUNCATED_IMAGES:
+        image.load()
+        return
+    with _strict:
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        try:
             image.load()
-            return
-        with _strict:
-            ImageFile.LOAD_TRUNCATED_IMAGES = False
-            try:
-                image.load()
-            finally:
-                ImageFile.LOAD_TRUNCATED_IMAGES = True
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = True
 
 
 def _decode(path: Path, image: Image.Image, data: bytes, colour: Colour) -> tuple[Pixels, list[str]]:

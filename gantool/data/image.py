@@ -20,14 +20,29 @@ import numpy as np
 from PIL import Image
 
 from gantool.data.decode import READS, Pixels, decode_picture, parse_colour
+from gantool.data.movie import save_gif, save_mp4
 from gantool.errors import DataError
 from gantool.files import atomic_write
 
 if TYPE_CHECKING:
     import torch
 
-_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".bmp")
-_SUFFIXES += (".ppm", ".pgm", ".pbm", ".pnm", ".avif", ".jp2")
+__all__ = [
+    "Picture",
+    "Pixels",
+    "list_pictures",
+    "load_picture",
+    "save_gif",
+    "save_mp4",
+    "save_png",
+    "to_tensor",
+    "to_uint8",
+]
+
+_SUFFIXES = frozenset(
+    [".png", ".jpg", ".jpeg", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".avif", ".jp2"]
+    + [f".p{kind}m" for kind in "bgpn"]
+)
 _MAX_BYTES = 1 << 30
 
 
