@@ -70,8 +70,9 @@ def _decoding(path: Path) -> Iterator[None]:
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} has more pixels than can be decoded safely.", "Shrink it first.") from error
     except Exception as error:
+        reason = str(error).strip().rstrip(".") if any(error.args) else type(error).__name__
         raise DataError(
-            f"{path} is damaged or cut off ({str(error).rstrip('.') or type(error).__name__}).",
+            f"{path} is damaged or cut off ({reason}).",
             "Copy, download or export the picture again.",
         ) from error
 

@@ -238,5 +238,7 @@ def _list_folder(folder: Path, recursive: bool) -> list[Path]:
     if found:
         return sorted(found, key=lambda path: (_natural(path), str(path)))
     seen = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(3))
-    hint = f"It has {folders} sub-folders: name one of them." if folders and not recursive else READS
+    hint = READS
+    if folders and not recursive:
+        hint = "It has a sub-folder: name that." if folders == 1 else "Name one of its sub-folders."
     raise DataError(f"No pictures in {folder} (found {seen or 'no files'}).", hint)
