@@ -60,8 +60,7 @@ def decode_picture(
 def _decoding(path: Path) -> Iterator[None]:
     """Whatever a decoder raises on bad data (they raise everything) becomes one DataError; warnings go."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of corrupt EXIF and the like: what matters is raised as well
+        with _quiet():
             yield
     except DataError:
         raise
@@ -75,6 +74,20 @@ def _decoding(path: Path) -> Iterator[None]:
             f"{path} is damaged or cut off ({reason}).",
             "Copy, download or export the picture again.",
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No warnings of corrupt EXIF and the like: what matters is raised as well.
+
+    Only in the main thread: two threads that save and restore the process's filters would mix them up.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _open(path: Path, data: bytes) -> Image.Image:

@@ -100,7 +100,7 @@ def _label_height(font: Font) -> int:
 
 def _fitted(text: str, width: int, font: Font) -> str:
     """`text` on one line, shortened to `width` pixels."""
-    text = " ".join(text.split())
+    text = " ".join(text.split()).replace("×", "x")  # Pillow's own font has no multiplication sign
     if font.getlength(text) <= width:
         return text
     while text and font.getlength(text + "…") > width:

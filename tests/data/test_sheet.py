@@ -80,6 +80,13 @@ def test_a_long_label_stays_inside_its_cell():
     assert contact_sheet([flat(9, 90, 0)], labels=["two\nlines"]).shape[1] == 98
 
 
+def test_the_multiplication_sign_is_drawn_as_x():
+    pictures = [flat(9, 90, 0)]
+    np.testing.assert_array_equal(
+        contact_sheet(pictures, labels=["50×37"]), contact_sheet(pictures, labels=["50x37"])
+    )
+
+
 def test_max_width_reduces_pictures_by_area():
     board = np.zeros((8, 16, 3), np.uint8)
     board[::2, ::2] = board[1::2, 1::2] = 200  # every 2 × 2 square has the mean 100
