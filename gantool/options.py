@@ -125,13 +125,13 @@ def _validate(
     # pydantic is imported here and nowhere else: it costs 0.1 s that `gantool --help` must not pay.
     from pydantic import ConfigDict, Field, ValidationError, create_model
 
-    fields: dict[str, Any] = {
-        name: (info.type, Field(default=info.default, allow_inf_nan=False, **info.bounds))
-        if _is_float(info.type)
-        else (info.type, Field(default=info.default, **info.bounds))
-        for name, info in known.items()
-    }
-    shadow = create_model("Options", __config__=ConfigDict(extra="forbid", protected_namespaces=()), **fields)
+    fields: dict[str, Any] = {}
+    for name, info in known.items():
+        limits: dict[str, Any] = dict(info.bounds)
+        if float in (info.type, *typing.get_args(info.type)):
+            limits["allow_inf_nan"] = False
+        fields[name] = (info.type, Field(default=info.default, **limits))
+    shadow = create_model("Options", __config__=ConfigDict(protected_namespaces=()), **fields)
     try:
         checked = shadow.model_validate(dict(values))
     except ValidationError as error:
@@ -143,10 +143,6 @@ def _validate(
             f"{known[name].flag}: {known[name].help}",
         ) from None
     return config_type(**{name: getattr(checked, name) for name in known})
-
-
-def _is_float(annotation: Any) -> bool:
-    return annotation is float or float in typing.get_args(annotation)
 
 
 def parse_sets(pairs: typing.Iterable[str]) -> dict[str, str]:
@@ -165,10 +161,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"Cannot read {path}: {error.strerror}.", "Check the path given to --config.") from None
+        raise ConfigError(
+            f"Cannot read {path}: {error.strerror}.", "Check the path given to --config."
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid TOML: {error}.", "Mend that line, or start afresh with "
-                          "`gantool config init FAMILY`.") from None
+        raise ConfigError(
+            f"{path} is not valid TOML: {error}.",
+            "Mend that line, or start afresh with `gantool config init FAMILY`.",
+        ) from None
 
 
 def toml_value(value: Any) -> str:

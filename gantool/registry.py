@@ -68,9 +68,13 @@ def get(name: str) -> FamilySpec:
     for entry in entries():
         if entry.name == name:
             if entry.spec is None:
-                raise UsageError(f"The family {name} ({entry.origin}) cannot be loaded: {entry.problem}.",
-                                 "Update or uninstall that package.")
+                raise UsageError(
+                    f"The family {name} ({entry.origin}) cannot be loaded: {entry.problem}.",
+                    "Update or uninstall that package.",
+                )
             return entry.spec
     near = difflib.get_close_matches(name, families(), n=1)
-    raise UsageError(f"There is no family {name!r}.",
-                     f"Did you mean {near[0]}?" if near else "`gantool families` lists them.")
+    raise UsageError(
+        f"There is no family {name!r}.",
+        f"Did you mean {near[0]}?" if near else "`gantool families` lists them.",
+    )

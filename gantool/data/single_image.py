@@ -35,7 +35,7 @@ class SingleImage:
         """(1, 3, H, W) float32 in [-1, 1]."""
         return to_tensor(self.source.pixels)
 
-    def batch(self, step: int) -> None:
+    def batch(self, step: int) -> Any:
         """Nothing: see the class."""
         return None
 

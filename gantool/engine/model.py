@@ -27,7 +27,7 @@ class DataShape:
 
 @dataclass(frozen=True)
 class Stage:
-    """"These networks, these optimisers, at this size, for so many steps."
+    """ "These networks, these optimisers, at this size, for so many steps."
 
     Attributes:
         index: from 0.

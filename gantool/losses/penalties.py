@@ -14,4 +14,5 @@ def pixel_gradient_penalty(gradient: Tensor) -> Tensor:
     The SinGAN and ConSinGAN codes take the norm per pixel, over the channels, where WGAN-GP (Gulrajani et al.
     2017, section 4) takes one norm per sample.
     """
-    return (gradient.norm(2, dim=1) - 1).square().mean()
+    distance: Tensor = gradient.norm(2, dim=1) - 1
+    return distance.square().mean()

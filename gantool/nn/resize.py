@@ -27,9 +27,7 @@ def _cubic(x: FloatArray) -> FloatArray:
     return np.where(ax <= 1, inner, np.where(ax <= 2, outer, 0.0))
 
 
-def axis_taps(
-    length: int, target: int, factor: float, antialias: bool
-) -> tuple[FloatArray, IntArray]:
+def axis_taps(length: int, target: int, factor: float, antialias: bool) -> tuple[FloatArray, IntArray]:
     """Weights and source indices that resize one axis of `length` samples to `target` samples.
 
     Args:

@@ -134,7 +134,7 @@ def test_generator_values_and_gradients(mode: str, state: str) -> None:
     net.train(state.endswith("train"))
     kind = "gen" if mode == "generation" else "ret"
     noises = [t(data[f"noise_{kind}{i}"]).requires_grad_() for i in range(4)]
-    out = net(noises, data["noise_amp"].tolist(), [(int(h), int(w)) for h, w in data["sizes"]])
+    out = net(noises, t(data["noise_amp"]), [(int(h), int(w)) for h, w in data["sizes"]])
     assert error(out, data[f"{tag}/out"]) < 1e-4
     out.sum().backward()
 
@@ -333,10 +333,29 @@ def test_milestone_that_modern_pytorch_skips_is_hit_by_truncation() -> None:
 
 def test_logged_config_of_the_trajectory_is_the_papers() -> None:
     published = dict(
-        stages=6, max_size=250, iterations=2000, train_depth=3, lr_scale=0.1, channels=64, layers=3,
-        activation="lrelu", slope=0.05, batch_norm=False, lr_g=5e-4, lr_d=5e-4, beta1=0.5, beta2=0.999,
-        decay=0.1, decay_at=0.8, critic_steps=3, generator_steps=3, penalty=0.1, reconstruction=10.0,
-        noise_amp=0.1, penalty_every=1, crop=0,
+        stages=6,
+        max_size=250,
+        iterations=2000,
+        train_depth=3,
+        lr_scale=0.1,
+        channels=64,
+        layers=3,
+        activation="lrelu",
+        slope=0.05,
+        batch_norm=False,
+        lr_g=5e-4,
+        lr_d=5e-4,
+        beta1=0.5,
+        beta2=0.999,
+        decay=0.1,
+        decay_at=0.8,
+        critic_steps=3,
+        generator_steps=3,
+        penalty=0.1,
+        reconstruction=10.0,
+        noise_amp=0.1,
+        penalty_every=1,
+        crop=0,
     )
     config = dataclasses.asdict(ConSinGANConfig())
     assert {name: config[name] for name in published} == published
@@ -364,7 +383,7 @@ def test_animation(start: int) -> None:
             if name in data.files:
                 assert error(noise, data[name]) < 1e-5
         with torch.no_grad():
-            picture = net(noises, data["noise_amp"].tolist(), sizes)
+            picture = net(noises, t(data["noise_amp"]), sizes)
         if start == 1:
             assert error(picture, data[f"start1/sample_frame{frame}"]) < 1e-5
         assert np.array_equal(truncate_to_levels(picture), data[f"start{start}/uint8_frame{frame}"])

@@ -77,8 +77,13 @@ PRESETS = {
     "fast": Preset(
         "for a CPU or for impatience: fewer channels, smaller picture, one critic update",
         {
-            "stages": 5, "max_size": 100, "channels": 32, "iterations": 800, "lr_scale": 0.5,
-            "critic_steps": 1, "penalty_every": 2,
+            "stages": 5,
+            "max_size": 100,
+            "channels": 32,
+            "iterations": 800,
+            "lr_scale": 0.5,
+            "critic_steps": 1,
+            "penalty_every": 2,
         },
     ),
     "tiny": Preset(

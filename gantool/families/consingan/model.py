@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,6 +19,7 @@ from gantool.families.consingan.networks import Critic, Generator, Size, cut_box
 from gantool.families.consingan.pyramid import make_pyramid
 from gantool.family import AnimateRequest, SampleRequest
 from gantool.losses.penalties import pixel_gradient_penalty
+from gantool.nn.norm import untracked
 from gantool.nn.resize import Box, resize_single_image
 
 SMALLEST_SIDE = 11  # the critic's receptive field: a smaller picture has no score
@@ -82,7 +84,7 @@ class ConSinGAN(GanModel):
             self.generator.grow()
         shape = self.generator.noise_shape(k, self.sizes[k])
         self.register_buffer(f"fixed_noise_{k}", self.real.new_zeros(1, *shape))
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.depth = k + 1
         self._fixed_prefix = None
         self._make_optimizers(k)
@@ -91,7 +93,7 @@ class ConSinGAN(GanModel):
         """The newest `train_depth` stages, each older one slower; the head while it is among them; the tail."""
         c, g = self.config, self.generator
         first = self.first_trained(k)
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": list(g.body[i].parameters()), "lr": c.lr_g * c.lr_scale ** (k - i)}
             for i in range(first, k + 1)
         ]
@@ -100,7 +102,7 @@ class ConSinGAN(GanModel):
         groups.append({"params": list(g.tail.parameters()), "lr": c.lr_g})
         g.requires_grad_(False)
         for group in groups:
-            for parameter in group["params"]:  # type: ignore[attr-defined]
+            for parameter in group["params"]:
                 parameter.requires_grad_(True)
         betas = (c.beta1, c.beta2)
         self.optimizers = {
@@ -245,8 +247,11 @@ class ConSinGAN(GanModel):
     @torch.no_grad()
     def reconstruct(self) -> Tensor:
         """The picture as the generator gives it back, (1, 3, h, w), at the newest stage."""
-        noises = [self.fixed_noise(i) for i in range(self.depth)]
-        out: Tensor = self.generator(noises, self.noise_amps, self.sizes[: self.depth])
+        return self._generate([self.fixed_noise(i) for i in range(self.depth)], self.sizes[: self.depth])
+
+    def _generate(self, noises: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:
+        with untracked(self.generator):  # batch norm stays in training mode, as published
+            out: Tensor = self.generator(noises, self.noise_amps, sizes)
         return out
 
     @torch.no_grad()
@@ -261,7 +266,7 @@ class ConSinGAN(GanModel):
                 self._fixed_for(k, size) if k < request.start_stage else self._seeded(k, size, generator)
                 for k, size in enumerate(sizes)
             ]
-            pictures.append(self.generator(noises, self.noise_amps, sizes))
+            pictures.append(self._generate(noises, sizes))
         return torch.cat(pictures)
 
     @torch.no_grad()
@@ -278,7 +283,7 @@ class ConSinGAN(GanModel):
 
         walk = noise_walk(fixed, draws(), request.alpha, request.beta, request.start_stage)
         for _, noises in zip(range(request.frames), walk, strict=False):
-            yield self.generator(noises, self.noise_amps, sizes)
+            yield self._generate(noises, sizes)
 
     def _check_start(self, start: int) -> None:
         if start >= self.depth:

@@ -205,7 +205,8 @@ class Generator(nn.Module):
             margin = 2 * self.layers
             larger = (high[0] + margin, high[1] + margin)
             wide = bicubic_window(x, low, src, larger, self.noise_box(stage, out, high))
-            return bicubic_window(x, low, src, high, out) + body(wide + noise)
+            bordered: Tensor = bicubic_window(x, low, src, high, out) + body(wide + noise)
+            return bordered
         near = self.noise_box(stage, out, high)
         wide = bicubic_window(x, low, src, high, near)
         padded = F.pad(wide + noise, _missing(out, near, self.layers))
@@ -217,7 +218,7 @@ class Generator(nn.Module):
     def features(
         self,
         noises: Sequence[Tensor],
-        amps: Sequence[float],
+        amps: Tensor,
         sizes: Sequence[Size],
         boxes: Sequence[Box],
         start: int = 0,
@@ -225,12 +226,13 @@ class Generator(nn.Module):
     ) -> Tensor:
         """Run stages start .. start + len(noises) - 1. `noises` are unscaled and cut to their noise boxes.
 
-        The scale of stage 0 is never used: its noise goes in as it is.
+        `amps` (stages,) scales the noise. The scale of stage 0 is never used: its noise goes in as it is.
         """
         for k, noise in enumerate(noises, start):
-            x = self.first_features(noise) if k == 0 else None if x is None else self.next_features(
-                k, x, noise * amps[k], sizes, boxes
-            )
+            if k == 0:
+                x = self.first_features(noise)
+            elif x is not None:
+                x = self.next_features(k, x, noise * amps[k], sizes, boxes)
         if x is None:
             raise ValueError("stages above 0 need the features of the stage below")
         return x
@@ -244,7 +246,7 @@ class Generator(nn.Module):
     def forward(
         self,
         noises: Sequence[Tensor],
-        amps: Sequence[float],
+        amps: Tensor,
         sizes: Sequence[Size],
         crop: Box | None = None,
     ) -> Tensor:

@@ -25,9 +25,7 @@ class Pyramid:
     sizes: tuple[Size, ...]
 
 
-def make_pyramid(
-    size: Size, stages: int, min_size: int, max_size: int, *, geometric: bool = False
-) -> Pyramid:
+def make_pyramid(size: Size, stages: int, min_size: int, max_size: int, *, geometric: bool = False) -> Pyramid:
     """The pyramid of a picture of `size` (height, width).
 
     With N = stages - 1 and r = (min_size / shorter side)^(1/N), stage n < N has the scale r^e with

@@ -1,0 +1,39 @@
+"""gantool: generative adversarial networks that work on your own pictures.
+
+>>> import gantool
+>>> run = gantool.train("consingan", "photo.jpg", preset="fast")
+>>> gantool.sample(run, n=4)
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from gantool._version import __version__
+
+if TYPE_CHECKING:
+    from gantool.tasks.animate import animate
+    from gantool.tasks.report import report
+    from gantool.tasks.runs import Run, open_run, runs
+    from gantool.tasks.sample import sample
+    from gantool.tasks.train import resume, train
+
+_HOMES = {
+    "train": "train",
+    "resume": "train",
+    "sample": "sample",
+    "animate": "animate",
+    "report": "report",
+    "Run": "runs",
+    "open_run": "runs",
+    "runs": "runs",
+}
+
+__all__ = ["Run", "__version__", "animate", "open_run", "report", "resume", "runs", "sample", "train"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import tasks when they are used: `import gantool` alone never imports torch."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gantool' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"gantool.tasks.{_HOMES[name]}"), name)

@@ -1,0 +1,39 @@
+"""Callbacks that every run has."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gantool.data.image import save_png, to_uint8
+from gantool.data.sheet import contact_sheet
+from gantool.engine.model import GanModel
+from gantool.engine.rundir import RunDir
+from gantool.engine.trainer import Progress
+from gantool.family import Reconstructs
+
+
+class Previews:
+    """Draws a few pictures from fixed noise at the end of each stage: previews/stage-01.png, ..."""
+
+    def __init__(self, run: RunDir) -> None:
+        self.folder = run.path / "previews"
+
+    def step(self, progress: Progress) -> None:
+        """Nothing."""
+
+    def stage_end(self, progress: Progress, model: GanModel) -> None:
+        """One row: picture and reconstruction where the model has them, then samples."""
+        pictures: list[np.ndarray] = []
+        labels: list[str] = []
+        if isinstance(model, Reconstructs):
+            pictures += [to_uint8(model.picture())[0], to_uint8(model.reconstruct())[0]]
+            labels += ["picture", "reconstruction"]
+        samples = list(to_uint8(model.preview()))
+        pictures += samples
+        labels += [f"sample {i}" for i in range(len(samples))]
+        sheet = contact_sheet(pictures, labels=labels, columns=len(pictures))
+        self.folder.mkdir(exist_ok=True)
+        save_png(sheet, self.folder / f"stage-{progress.state.stage + 1:02d}.png", overwrite=True)
+
+    def run_end(self, progress: Progress, model: GanModel) -> None:
+        """Nothing: the last stage's row stands."""

@@ -1,0 +1,181 @@
+"""Checkpoints: written beside, synced, renamed; read back only when whole.
+
+    checkpoints/step-0001200/  model.safetensors  optim.safetensors  rng.safetensors  state.json
+    checkpoints/latest.json    {"name": "step-0001200"}
+
+state.json holds the sha256 of the other files. A torn or corrupt checkpoint is passed over for the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+from torch.optim import Optimizer
+
+from gantool.engine.model import GanModel
+from gantool.errors import Diverged, RunError
+from gantool.files import atomic_write, read_json, write_json
+
+SCHEMA = 1
+KEEP = 2  # rolling checkpoints that stay, beside the last one of every stage
+
+
+@dataclass
+class State:
+    """Where a run stands, in plain values.
+
+    Attributes:
+        stage: index of the stage being trained.
+        step: steps done in it; equal to its schedule when the stage is finished.
+        schedule: steps of every stage, as fitted to a time budget.
+        seconds: training time so far, over all sessions.
+        stage_end: the stage was left: `leave` has run.
+    """
+
+    stage: int = 0
+    step: int = 0
+    schedule: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    stage_end: bool = False
+
+    @property
+    def total(self) -> int:
+        """Steps done in all stages."""
+        return sum(self.schedule[: self.stage]) + self.step
+
+
+def save_checkpoint(folder: Path, model: GanModel, generator: torch.Generator, state: State) -> Path:
+    """Write a checkpoint of everything that goes on, and make it the latest.
+
+    Raises:
+        Diverged: a weight is not finite; nothing is written and the previous checkpoint stays.
+        RunError: the disk is full or not writable; likewise.
+    """
+    tensors = {name: value.contiguous() for name, value in model.state_dict().items()}
+    for name, value in tensors.items():
+        if value.is_floating_point() and not bool(value.isfinite().all()):
+            raise Diverged(
+                f"The weights of {name} are not finite any more (step {state.step} of stage {state.stage + 1}).",
+                "The last good checkpoint is kept. Try a lower learning rate or another seed.",
+            )
+    parts = {
+        "model.safetensors": save(tensors),
+        "optim.safetensors": save(_optimizer_tensors(model.optimizers)),
+        "rng.safetensors": save({"generator": generator.get_state()}),
+    }
+    name = f"step-{state.total:07d}" + ("-end" if state.stage_end else "")
+    final, temporary = folder / name, folder / f"{name}.tmp"
+    if final.exists():
+        return final
+    record = {"schema": SCHEMA, **asdict(state), "sha256": {k: _sha256(v) for k, v in parts.items()}}
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        temporary.mkdir(parents=True)
+        for part, content in {**parts, "state.json": json.dumps(record, indent=1).encode()}.items():
+            atomic_write(temporary / part, content)
+        os.replace(temporary, final)
+    except (OSError, RunError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        why = error.strerror if isinstance(error, OSError) else error.what
+        raise RunError(
+            f"The checkpoint could not be written: {why}",
+            "The one before is intact. Free some space, then `gantool resume` the run.",
+        ) from error
+    write_json(folder / "latest.json", {"name": name})
+    _prune(folder, final)
+    return final
+
+
+def _prune(folder: Path, newest: Path) -> None:
+    """Remove rolling checkpoints but the last KEEP, and what killed processes left half written."""
+    for leftover in folder.glob("*.tmp"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    rolling = [p for p in sorted(folder.glob("step-*")) if not p.name.endswith("-end") and p != newest]
+    for old in rolling[: -(KEEP - 1)]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def find_checkpoint(folder: Path, say: Callable[[str], None] = lambda _: None) -> tuple[Path, State] | None:
+    """The newest whole checkpoint and its state, or None. Damaged ones are named through `say`.
+
+    Raises:
+        RunError: there are checkpoints, and none of them can be read.
+    """
+    candidates = sorted((p for p in folder.glob("step-*") if p.suffix != ".tmp"), key=_age, reverse=True)
+    for path in candidates:
+        try:
+            record = read_json(path / "state.json")
+            for part, digest in record["sha256"].items():
+                if _sha256((path / part).read_bytes()) != digest:
+                    raise RunError(f"{path / part} is damaged.")
+            if record["schema"] != SCHEMA:
+                raise RunError(f"{path.name} has schema {record['schema']}, this gantool knows {SCHEMA}.")
+            fields = State.__dataclass_fields__
+            return path, State(**{k: v for k, v in record.items() if k in fields})
+        except (RunError, OSError, KeyError, TypeError) as error:
+            say(f"Checkpoint {path.name} is passed over: {error}")
+    if candidates:
+        raise RunError(
+            f"No checkpoint in {folder} can be read.", "Restore the folder from a copy, or train anew."
+        )
+    return None
+
+
+def _age(path: Path) -> tuple[int, bool]:
+    digits = path.name.removeprefix("step-").removesuffix("-end")
+    return (int(digits) if digits.isdigit() else -1, path.name.endswith("-end"))
+
+
+def load_model(path: Path, model: GanModel) -> None:
+    """Fill a model that has entered its stages with the weights of a checkpoint."""
+    try:
+        tensors = load((path / "model.safetensors").read_bytes())
+        model.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(
+            f"The weights in {path} do not fit this model: {reason}",
+            "The run was made with other options or another version; see run.json.",
+        ) from error
+
+
+def load_training(path: Path, model: GanModel, generator: torch.Generator) -> None:
+    """Fill optimisers and the random generator from a checkpoint."""
+    tensors = load((path / "optim.safetensors").read_bytes())
+    for name, optimizer in model.optimizers.items():
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for i, parameter in enumerate(parameters):
+            prefix = f"{name}/{i}/"
+            for key in [k for k in tensors if k.startswith(prefix)]:
+                value = tensors[key]
+                # In the parameter's own memory layout, which fused kernels rely on.
+                like = (
+                    torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
+                )
+                optimizer.state[parameter][key.removeprefix(prefix)] = like.copy_(value)
+    generator.set_state(load((path / "rng.safetensors").read_bytes())["generator"])
+
+
+def _optimizer_tensors(optimizers: dict[str, Optimizer]) -> dict[str, Tensor]:
+    """ "<optimizer>/<parameter index>/<slot>" to tensor."""
+    out: dict[str, Tensor] = {}
+    for name, optimizer in optimizers.items():
+        parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        for i, parameter in enumerate(parameters):
+            for slot, value in optimizer.state.get(parameter, {}).items():
+                out[f"{name}/{i}/{slot}"] = value.detach().clone().contiguous()
+    return out
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

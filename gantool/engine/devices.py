@@ -1,0 +1,81 @@
+"""Choosing a device, seeding, and what the machine is."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+import torch
+
+from gantool._version import __version__
+from gantool.errors import UsageError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of that name; "auto" takes CUDA (this rank's), then MPS, then the CPU.
+
+    Raises:
+        UsageError: an unknown name, or a device that this machine or this PyTorch does not have. Asking for
+            CUDA never falls back to the CPU.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda", rank() % torch.cuda.device_count())
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise UsageError(f"There is no device {name!r}.", "Use auto, cpu, cuda, cuda:N or mps.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        why = "this PyTorch is a CPU build" if torch.version.cuda is None else "PyTorch finds no CUDA driver"
+        raise UsageError(f"CUDA was asked for, but {why}.", "Use --device cpu; `gantool doctor` says more.")
+    if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
+        raise UsageError(
+            f"There is no {name}: this machine has {torch.cuda.device_count()} CUDA device(s).",
+            "Count from cuda:0.",
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise UsageError("MPS was asked for, but this machine has none.", "Use --device cpu.")
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise UsageError(f"gantool does not run on {name!r}.", "Use auto, cpu, cuda, cuda:N or mps.")
+    return device
+
+
+def device_name(device: torch.device) -> str:
+    """For people: "CPU (2 threads)", "NVIDIA H100 (cuda:0)"."""
+    if device.type == "cuda":
+        return f"{torch.cuda.get_device_name(device)} ({device})"
+    if device.type == "mps":
+        return "Apple GPU (mps)"
+    return f"CPU ({torch.get_num_threads()} threads)"
+
+
+def rank() -> int:
+    """This process among those that torchrun started, else 0."""
+    return int(os.environ.get("RANK", "0"))
+
+
+def world_size() -> int:
+    """How many processes torchrun started, else 1."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was given (for timing)."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def versions() -> dict[str, Any]:
+    """What a result depends on, for run.json."""
+    return {
+        "gantool": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        "threads": torch.get_num_threads(),
+    }

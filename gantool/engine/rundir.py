@@ -1,0 +1,170 @@
+"""A run directory: everything about one training, in files a person can read. See docs/run-format.md."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from gantool.errors import RunError
+from gantool.files import read_json, write_error, write_json
+
+SCHEMA = 1
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(frozen=True)
+class RunDir:
+    """One run directory. Cheap to make: reads happen when asked for."""
+
+    path: Path
+
+    @property
+    def id(self) -> str:
+        """The directory's name."""
+        return self.path.name
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of checkpoints."""
+        return self.path / "checkpoints"
+
+    @property
+    def config_file(self) -> Path:
+        """The fully resolved options, usable with --config."""
+        return self.path / "config.toml"
+
+    def info(self) -> dict[str, Any]:
+        """run.json. Raises RunError when it is missing or damaged."""
+        info = read_json(self.path / "run.json")
+        if not isinstance(info, dict) or "family" not in info:
+            raise RunError(f"{self.path / 'run.json'} is not a run's description.", "Restore it from a copy.")
+        return info
+
+    def update(self, **values: Any) -> None:
+        """Change entries of run.json, atomically."""
+        write_json(self.path / "run.json", {**self.info(), **values})
+
+    @classmethod
+    def create(cls, root: Path, family: str, name: str, info: Mapping[str, Any]) -> RunDir:
+        """A new directory `root/family/YYYYMMDD-HHMMSS-name`; never one that exists.
+
+        Raises:
+            RunError: the place cannot be written.
+        """
+        clean = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
+        base = f"{time.strftime('%Y%m%d-%H%M%S')}-{clean}"
+        for attempt in range(1, 1000):
+            path = root / family / (base if attempt == 1 else f"{base}-{attempt}")
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.mkdir()
+            except FileExistsError:
+                if path.parent.is_dir():
+                    continue
+                raise RunError(f"{path.parent} is a file, not a folder.", "Choose another --out.") from None
+            except OSError as error:
+                raise write_error(path, error) from error
+            run = cls(path)
+            write_json(path / "run.json", {"schema": SCHEMA, "id": path.name, "family": family, **info})
+            return run
+        raise RunError(f"Too many runs named {base}.", "Give another --name.")
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the directory for writing. The lock goes with the process, however it ends.
+
+        Raises:
+            RunError: another process holds it.
+        """
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunError(
+                f"Another process is writing {self.path}.",
+                "Wait for it, or stop it with Ctrl-C; then `gantool resume` this run.",
+            ) from None
+        except OSError as error:
+            raise write_error(self.path / ".lock", error) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def busy(self) -> bool:
+        """Whether a process is training into it now."""
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            return True
+        lock.release()
+        return False
+
+    def status(self) -> str:
+        """As in run.json; a run that says "running" while nobody holds it was "killed"."""
+        status = str(self.info().get("status", "unknown"))
+        return "killed" if status == "running" and not self.busy() else status
+
+    def log(self, entry: Mapping[str, Any]) -> None:
+        """Append one line to metrics.jsonl. A full disk costs the line, not the run."""
+        with contextlib.suppress(OSError), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The log, in order of steps; where a resumed run wrote a step twice, the later entry counts."""
+        entries: dict[int, dict[str, Any]] = {}
+        try:
+            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return []
+        for line in lines:
+            with contextlib.suppress(ValueError, KeyError, TypeError):  # a line torn by a kill
+                entry = json.loads(line)
+                entries[int(entry["total"])] = entry
+        return [entries[key] for key in sorted(entries)]
+
+
+def all_runs(root: Path) -> list[RunDir]:
+    """The run directories under `root`, oldest first; what has no run.json is no run."""
+    found = [RunDir(file.parent) for file in root.glob("*/*/run.json")]
+    return sorted(found, key=lambda run: (run.id, str(run.path)))
+
+
+def find_run(reference: str, root: Path) -> RunDir:
+    """A run by path, by the beginning of its id (or by a part of its name), or `latest`.
+
+    Raises:
+        RunError: none fits, or several do.
+    """
+    path = Path(reference)
+    if (path / "run.json").is_file():
+        return RunDir(path)
+    if path.is_dir() and os.sep in reference:
+        raise RunError(f"{path} is no run directory: it has no run.json.", "`gantool runs` lists the runs.")
+    runs = all_runs(root)
+    if not runs:
+        raise RunError(f"There are no runs in {root}.", "Train one first, or say where they are with --out.")
+    if reference == "latest":
+        return max(runs, key=lambda run: (run.id[:15], run.path.stat().st_ctime_ns))
+    fits = [run for run in runs if run.id.startswith(reference)] or [run for run in runs if reference in run.id]
+    if len(fits) == 1:
+        return fits[0]
+    if not fits:
+        raise RunError(f"No run is called {reference!r}.", "`gantool runs` lists them.")
+    names = ", ".join(run.id for run in fits[:5])
+    raise RunError(f"{len(fits)} runs fit {reference!r}: {names}.", "Give more of the id.")

@@ -1,0 +1,208 @@
+"""The training loop: one for every family."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+
+from gantool.engine.budget import PROBE, Budget
+from gantool.engine.checkpoint import State, find_checkpoint, load_model, load_training, save_checkpoint
+from gantool.engine.devices import synchronize
+from gantool.engine.model import Context, GanModel, Metrics, Stage
+from gantool.engine.rundir import RunDir
+from gantool.errors import Diverged, Interrupted
+from gantool.settings import Settings
+
+
+@dataclass
+class Progress:
+    """What callbacks see. `metrics` holds the latest logged losses; `fresh` says they are of this step."""
+
+    stages: list[Stage]
+    state: State
+    metrics: dict[str, float] = field(default_factory=dict)
+    fresh: bool = False
+    session_steps: int = 0
+    session_seconds: float = 0.0
+
+    @property
+    def stage(self) -> Stage:
+        """The stage being trained, with its steps as fitted."""
+        return self.stages[self.state.stage]
+
+    @property
+    def seconds_left(self) -> float | None:
+        """An estimate from the speed of this session and the cost of what is left; None before it is known."""
+        done = self._cost_done()
+        if self.session_steps < 2 or done <= 0:
+            return None
+        later = sum(s.cost * s.steps for s in self.stages[self.state.stage + 1 :])
+        here = self.stage.cost * (self.stage.steps - self.state.step)
+        return self.session_seconds / done * (here + later)
+
+    def _cost_done(self) -> float:
+        left, cost = self.session_steps, 0.0
+        for index in range(self.state.stage, -1, -1):
+            steps = self.state.step if index == self.state.stage else self.stages[index].steps
+            cost += self.stages[index].cost * min(left, steps)
+            left -= min(left, steps)
+        return cost
+
+
+class Callback(Protocol):
+    """Watches a run; may not change its numbers."""
+
+    def step(self, progress: Progress) -> None:
+        """After each step."""
+
+    def stage_end(self, progress: Progress, model: GanModel) -> None:
+        """After each stage, its checkpoint being written."""
+
+    def run_end(self, progress: Progress, model: GanModel) -> None:
+        """After the last stage."""
+
+
+class Trainer:
+    """Trains one model into one run directory, from scratch or from its latest checkpoint.
+
+    Args:
+        model: on its device, no stage entered yet.
+        data: what the family trains on; has `batch(step)`.
+        run: locked by the caller.
+        settings: `seed` is not None.
+        stop: asked after every step; True saves and raises Interrupted.
+        say: takes sentences for people.
+    """
+
+    def __init__(
+        self,
+        model: GanModel,
+        data: Any,
+        run: RunDir,
+        settings: Settings,
+        callbacks: Sequence[Callback] = (),
+        stop: Callable[[], bool] = lambda: False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.model, self.data, self.run, self.settings = model, data, run, settings
+        self.callbacks, self.stop, self.say = callbacks, stop, say
+        self.generator = torch.Generator(model.device).manual_seed(settings.seed or 0)
+        stages = model.stages()
+        self.budget = Budget(settings.max_time, stages) if settings.max_time else None
+        self.progress = Progress(stages, State(schedule=[s.steps for s in stages]))
+        self.saved_at = time.monotonic()
+
+    def fit(self) -> None:
+        """Train what is left of the schedule.
+
+        Raises:
+            Interrupted: `stop` said so; the state is saved.
+            Diverged: losses or weights are not finite; the last good checkpoint is kept.
+        """
+        state, stages = self.progress.state, self.progress.stages
+        entered = self._restore()
+        state = self.progress.state
+        for index in range(state.stage, len(stages)):
+            ctx = Context(self.model.device, self.generator, stages[index])
+            if index not in entered:
+                state.stage, state.step, state.stage_end = index, 0, False
+                self.model.enter(stages[index])
+                self.model.prepare(stages[index], self.data, ctx)
+            elif state.stage_end:
+                continue
+            began, first = time.monotonic(), state.step
+            while state.step < stages[index].steps:
+                ctx.stage, ctx.step = stages[index], state.step
+                metrics = self.model.train_step(self.data.batch(state.step), ctx)
+                state.step += 1
+                self._after_step(metrics, time.monotonic() - began, state.step - first)
+                began, first = time.monotonic(), state.step
+            self.model.leave(stages[index])
+            state.stage_end = True
+            self._save()
+            for callback in self.callbacks:
+                callback.stage_end(self.progress, self.model)
+        for callback in self.callbacks:
+            callback.run_end(self.progress, self.model)
+
+    def _after_step(self, metrics: Metrics, seconds: float, steps: int) -> None:
+        progress, state = self.progress, self.progress.state
+        state.seconds += seconds
+        progress.session_seconds += seconds
+        progress.session_steps += steps
+        if self.budget is not None and state.step == PROBE:
+            self._fit_budget(seconds)
+        last = state.step >= progress.stage.steps
+        progress.fresh = last or state.step % self.settings.log_every == 0
+        if progress.fresh:
+            self._log(metrics)
+        for callback in self.callbacks:
+            callback.step(progress)
+        if self.stop():
+            self._save()
+            raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {self.run.path}")
+        if not last and time.monotonic() - self.saved_at >= self.settings.save_every:
+            self._save()
+
+    def _fit_budget(self, seconds: float) -> None:
+        """Shorten the schedule from this stage on; it is part of the state, so a resumed run keeps it."""
+        assert self.budget is not None
+        synchronize(self.model.device)
+        state = self.progress.state
+        fitted = self.budget.fit(state.stage, state.step, seconds, state.seconds)
+        state.schedule[state.stage :] = fitted
+        self._apply_schedule()
+
+    def _apply_schedule(self) -> None:
+        stages = self.progress.stages
+        for i, steps in enumerate(self.progress.state.schedule):
+            stages[i] = replace(stages[i], steps=steps)
+
+    def _log(self, metrics: Metrics) -> None:
+        """Bring the losses to the host, check them, write them down."""
+        progress, state = self.progress, self.progress.state
+        values = {name: float(value) for name, value in metrics.items()}
+        wrong = [name for name, value in values.items() if not math.isfinite(value)]
+        if wrong:
+            raise Diverged(
+                f"Training diverged: {', '.join(wrong)} is not finite at step {state.step} "
+                f"of {progress.stage.name}.",
+                "The last good checkpoint is kept. Try a lower learning rate or another seed.",
+            )
+        progress.metrics = values
+        self.run.log(
+            {
+                "total": state.total,
+                "stage": state.stage,
+                "step": state.step,
+                "seconds": round(state.seconds, 3),
+                **values,
+            }
+        )
+
+    def _save(self) -> None:
+        save_checkpoint(self.run.checkpoints, self.model, self.generator, self.progress.state)
+        self.saved_at = time.monotonic()
+
+    def _restore(self) -> set[int]:
+        """Load the newest whole checkpoint, if any; returns the stages that are built."""
+        found = find_checkpoint(self.run.checkpoints, self.say)
+        if found is None:
+            return set()
+        path, self.progress.state = found
+        self._apply_schedule()
+        build(self.model, self.progress.state.stage)
+        load_model(path, self.model)
+        load_training(path, self.model, self.generator)
+        return set(range(self.progress.state.stage + 1))
+
+
+def build(model: GanModel, last_stage: int) -> None:
+    """Enter the stages up to `last_stage`, so that weights of that point can be loaded."""
+    for stage in model.stages()[: last_stage + 1]:
+        model.enter(stage)

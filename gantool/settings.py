@@ -1,0 +1,23 @@
+"""How a run is carried out, whatever the family: the options that every `gantool train` has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gantool.options import opt
+
+RUN = "Run"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Options of the run itself; none of them is a hyper-parameter of a family.
+
+    `seed` None draws one and records it. Times are in seconds.
+    """
+
+    seed: int | None = opt(None, "seed of all randomness (none: draw one)", group=RUN, ge=0, le=2**31 - 1)
+    device: str = opt("auto", "auto, cpu, cuda, cuda:1, mps", group=RUN)
+    max_time: float | None = opt(None, "fit the schedule to this time", group=RUN, gt=0)
+    save_every: float = opt(60.0, "seconds between checkpoints (0: each step)", group=RUN, ge=0)
+    log_every: int = opt(25, "steps between log entries", group=RUN, ge=1)

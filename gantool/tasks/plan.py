@@ -1,0 +1,186 @@
+"""What a training would be: everything settled and estimated, nothing touched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gantool import registry
+from gantool.data.image import load_picture
+from gantool.data.single_image import SingleImage
+from gantool.errors import ConfigError
+from gantool.family import FamilySpec
+from gantool.options import Resolved, parse_sets, read_toml, resolve
+from gantool.settings import Settings
+from gantool.tasks.runs import DEFAULT_OUT, new_model
+
+if TYPE_CHECKING:
+    import torch
+
+    from gantool.engine.model import GanModel, Stage
+
+SETTING_NAMES = frozenset(f.name for f in fields(Settings))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that is ready to start.
+
+    Attributes:
+        options, settings: checked, with the origin of every value.
+        stages: with steps as configured.
+        step_seconds: per stage, estimated from a few timed steps; empty when it was not asked for.
+        networks: parameters by network.
+    """
+
+    spec: FamilySpec
+    preset: str
+    options: Resolved[Any]
+    settings: Resolved[Settings]
+    source: SingleImage
+    background: str
+    device: torch.device
+    stages: list[Stage]
+    networks: dict[str, int]
+    step_seconds: list[float]
+    out: Path
+    name: str
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time of the whole training, without a time limit."""
+        return sum(s.steps * t for s, t in zip(self.stages, self.step_seconds, strict=True))
+
+    @property
+    def memory(self) -> float:
+        """Estimated peak, bytes, beside the program itself."""
+        return max(s.memory for s in self.stages)
+
+    def seconds_with(self, preset: str) -> float | None:
+        """Estimated time with another preset (and its values alone), by the cost of its stages."""
+        if not self.step_seconds:
+            return None
+        import torch
+
+        config: Any = resolve(self.spec.config, (preset, self.spec.preset(preset).values)).config
+        model = new_model(self.spec, config, vars(self.source.shape), 0, torch.device("cpu"))
+        unit = self.seconds / sum(s.steps * s.cost for s in self.stages)
+        return unit * sum(s.steps * s.cost for s in model.stages())
+
+
+def plan_training(
+    family: str,
+    data: str | Path,
+    *,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    sets: Sequence[str] = (),
+    options: Mapping[str, Any] | None = None,
+    out: str | Path = DEFAULT_OUT,
+    name: str | None = None,
+    background: str = "white",
+    estimate: bool = True,
+) -> Plan:
+    """Settle every option and look at the data.
+
+    Args:
+        family: its name.
+        data: the picture.
+        preset: None takes the family's for this device.
+        config: a TOML file with [options] and [run]; may name a preset.
+        sets: "name=value" texts.
+        options: values of the family's options and of `Settings`, by name.
+        background: what transparent pixels are put on.
+        estimate: time a few steps of a throw-away model.
+
+    Raises:
+        ConfigError, UsageError: options that do not exist or do not fit.
+        DataError: the picture cannot be used.
+    """
+    from gantool.engine.devices import pick_device
+
+    spec = registry.get(family)
+    file = read_toml(Path(config)) if config else {}
+    if file.get("family", family) != family:
+        raise ConfigError(f"{config} is for {file['family']}, not for {family}.", "Name that family instead.")
+    flags, set_values = dict(options or {}), parse_sets(sets)
+    settings = resolve(
+        Settings,
+        (str(config), _table(file, "run", config)),
+        ("--set", {k: v for k, v in set_values.items() if k in SETTING_NAMES}),
+        ("flag", {k: v for k, v in flags.items() if k in SETTING_NAMES}),
+    )
+    device = pick_device(settings.config.device)
+    # A config file that a run wrote lists every option: its preset must not fill in anything.
+    preset = preset or file.get("preset") or spec.default_preset(device.type != "cpu")
+    chosen: Resolved[Any] = resolve(
+        spec.config,
+        (f"preset {preset}", spec.preset(preset).values),
+        (str(config), _table(file, "options", config)),
+        ("--set", {k: v for k, v in set_values.items() if k not in SETTING_NAMES}),
+        ("flag", {k: v for k, v in flags.items() if k not in SETTING_NAMES}),
+    )
+    source = SingleImage(load_picture(data, background=background))
+    if settings.config.seed is None:
+        import secrets
+
+        settings = replace(settings, config=replace(settings.config, seed=secrets.randbelow(2**31)))
+    model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
+    networks, stages = _grown_sizes(model)
+    return Plan(
+        spec, preset, chosen, settings, source, background, device, stages, networks,
+        time_steps(spec, chosen.config, source, device) if estimate else [], Path(out), name or source.name,
+    )  # fmt: skip
+
+
+def _table(file: Mapping[str, Any], name: str, config: object) -> Mapping[str, Any]:
+    table = file.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"[{name}] in {config} is not a table.", "Write it as [options] or [run].")
+    return table
+
+
+def _grown_sizes(model: GanModel) -> tuple[dict[str, int], list[Stage]]:
+    stages = model.stages()
+    for stage in stages:
+        model.enter(stage)
+    return model.network_sizes(), stages
+
+
+def time_steps(
+    spec: FamilySpec, config: Any, source: SingleImage, device: torch.device, patience: float = 2.0
+) -> list[float]:
+    """Seconds a step of every stage, measured for the first ones until `patience` runs out.
+
+    Later stages follow from the cost of their steps. The model used is thrown away.
+    """
+    import torch
+
+    from gantool.engine.devices import synchronize
+    from gantool.engine.model import Context
+
+    model = new_model(spec, config, vars(source.shape), 0, device)
+    generator = torch.Generator(device).manual_seed(0)
+    began, measured = time.perf_counter(), list[float]()
+    stages = model.stages()
+    for stage in stages:
+        ctx = Context(device, generator, stage)
+        model.enter(stage)
+        model.prepare(stage, source, ctx)
+        times = []
+        for ctx.step in range(3):
+            start = time.perf_counter()
+            model.train_step(source.batch(ctx.step), ctx)
+            synchronize(device)
+            times.append(time.perf_counter() - start)
+        measured.append(min(times))
+        expected = (
+            measured[-1] * 4 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
+        )
+        if time.perf_counter() - began + expected > patience:
+            break
+    last = len(measured) - 1
+    return measured + [measured[last] * s.cost / stages[last].cost for s in stages[last + 1 :]]

@@ -1,0 +1,132 @@
+"""Runs as objects: find them, look at them, load their models."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gantool import registry
+from gantool.engine.checkpoint import State, find_checkpoint, load_model
+from gantool.engine.rundir import RunDir, all_runs, find_run
+from gantool.errors import RunError
+from gantool.family import FamilySpec
+from gantool.options import read_toml, resolve
+from gantool.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+    from gantool.engine.model import GanModel
+
+DEFAULT_OUT = Path("runs")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory with what its files mean."""
+
+    dir: RunDir
+
+    @property
+    def path(self) -> Path:
+        """The run directory."""
+        return self.dir.path
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+        return self.dir.id
+
+    @cached_property
+    def info(self) -> dict[str, Any]:
+        """run.json as it was when first read."""
+        return self.dir.info()
+
+    @property
+    def spec(self) -> FamilySpec:
+        """Its family. Raises UsageError when that family is not installed any more."""
+        return registry.get(str(self.info["family"]))
+
+    @cached_property
+    def tables(self) -> dict[str, Any]:
+        """config.toml."""
+        return read_toml(self.dir.config_file)
+
+    @property
+    def config(self) -> Any:
+        """The family's options."""
+        return resolve(self.spec.config, ("config.toml", self.tables.get("options", {}))).config
+
+    @property
+    def settings(self) -> Settings:
+        """How it is carried out."""
+        return resolve(Settings, ("config.toml", self.tables.get("run", {}))).config
+
+    def new_model(self, device: torch.device) -> GanModel:
+        """The model before its first stage, on the device, initialised from the run's seed."""
+        return new_model(self.spec, self.config, self.info["shape"], self.settings.seed or 0, device)
+
+    def state(self) -> State | None:
+        """Where its newest checkpoint stands; None before the first."""
+        found = find_checkpoint(self.dir.checkpoints)
+        return found[1] if found else None
+
+    def load(self, device: str = "auto", say: Callable[[str], None] = lambda _: None) -> GanModel:
+        """The trained model, ready to sample; of a run under way, as its newest checkpoint has it.
+
+        Raises:
+            RunError: there is no checkpoint yet, or it cannot be read.
+        """
+        from gantool.engine.devices import pick_device
+        from gantool.engine.trainer import build
+
+        found = find_checkpoint(self.dir.checkpoints, say)
+        if found is None:
+            raise RunError(f"{self.id} has no checkpoint yet.", f"Train it with: gantool resume {self.path}")
+        path, state = found
+        model = self.new_model(pick_device(device))
+        build(model, state.stage)
+        load_model(path, model)
+        unfinished = len(model.stages()) - state.stage - int(state.stage_end)
+        if unfinished:
+            say(f"{self.id} is not finished: using it as it was at {model.stages()[state.stage].name}.")
+        return model
+
+    def summary(self) -> dict[str, Any]:
+        """One row of `gantool runs`, with plain values."""
+        info = self.info
+        row = {key: info.get(key) for key in ("id", "family", "preset", "started", "ended")}
+        row |= {"path": str(self.path), "status": self.dir.status(), "name": info.get("name")}
+        with contextlib.suppress(RunError):
+            state = self.state()
+            row["steps"] = state.total if state else 0
+            row["seconds"] = round(state.seconds, 1) if state else 0.0
+        return row
+
+
+def new_model(
+    spec: FamilySpec, config: Any, shape: dict[str, int], seed: int, device: torch.device
+) -> GanModel:
+    """A family's model, initialised from `seed` without touching the global random state."""
+    import torch
+
+    from gantool.engine.model import DataShape
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = spec.model_class()(config, DataShape(**shape))
+    return model.to(device)
+
+
+def open_run(reference: str | Path | Run, out: str | Path = DEFAULT_OUT) -> Run:
+    """A run by path, id prefix or `latest`. Raises RunError when none or several fit."""
+    return reference if isinstance(reference, Run) else Run(find_run(str(reference), Path(out)))
+
+
+def runs(out: str | Path = DEFAULT_OUT) -> list[Run]:
+    """All runs under `out`, oldest first."""
+    return [Run(found) for found in all_runs(Path(out))]

@@ -1,0 +1,120 @@
+"""Drawing pictures from a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gantool.data.image import save_png, to_uint8
+from gantool.data.sheet import contact_sheet
+from gantool.errors import RunError, UsageError
+from gantool.family import SampleRequest
+from gantool.files import write_error
+from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
+
+LARGEST = 64_000_000  # pixels a sample may have
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Files that were drawn."""
+
+    folder: Path
+    files: tuple[Path, ...]
+    sheet: Path | None = None
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0-15,42" to the seeds it lists. Raises UsageError for anything else."""
+    seeds: list[int] = []
+    for part in text.split(","):
+        low, dash, high = part.strip().partition("-")
+        if not low.isdigit() or (dash and not high.isdigit()):
+            raise UsageError(f"{text!r} lists no seeds.", "Write for instance 0-15,42.")
+        first, last = int(low), int(high) if dash else int(low)
+        if last < first or last - first >= 100_000:
+            raise UsageError(f"{part.strip()!r} is no range of seeds.", "Write for instance 0-15.")
+        seeds += range(first, last + 1)
+    if max(seeds) >= 2**63:
+        raise UsageError(f"{max(seeds)} is too large for a seed.", "Stay below 2^63.")
+    return seeds
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """ "500x250" (width x height) to (height, width). Raises UsageError for anything else."""
+    width, _, height = text.lower().replace("×", "x").partition("x")
+    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+        raise UsageError(f"{text!r} is no size.", "Write WIDTHxHEIGHT in pixels, for instance 500x250.")
+    if int(width) * int(height) > LARGEST:
+        raise UsageError(
+            f"{text} is more than {LARGEST // 1_000_000} megapixels.", "Ask for a smaller picture."
+        )
+    return int(height), int(width)
+
+
+def sample(
+    run: str | Path | Run,
+    n: int = 16,
+    *,
+    seeds: str | Sequence[int] | None = None,
+    size: str | tuple[int, int] | None = None,
+    start_stage: int = 0,
+    to: str | Path | None = None,
+    out: str | Path = DEFAULT_OUT,
+    device: str = "auto",
+    say: Callable[[str], None] = lambda _: None,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Drawn:
+    """Draw samples as PNG files and one contact sheet.
+
+    Args:
+        run: path, id prefix, `latest` or a Run.
+        n: how many, when no seeds are given: seeds 0 .. n-1.
+        seeds: "0-15,42" or integers; one picture each, the same one every time.
+        size: "500x250" (width x height) or (height, width).
+        start_stage: stages below keep the reconstruction's noise.
+        to: the folder; None makes a new one under the run's samples/.
+        progress: wraps the seeds, to show how far it is.
+
+    Raises:
+        UsageError, RunError: see the sentences.
+    """
+    found = open_run(run, out)
+    if seeds is None and n < 1:
+        raise UsageError(f"{n} samples are none.", "Ask for at least one.")
+    wanted = parse_seeds(seeds) if isinstance(seeds, str) else list(range(n) if seeds is None else seeds)
+    pixels = parse_size(size) if isinstance(size, str) else size
+    if start_stage < 0:
+        raise UsageError(f"There is no stage {start_stage}.", "Stages count from 0.")
+    model = found.load(device, say)
+    folder = new_folder(found, "samples", to)
+    files, pictures = [], []
+    for seed in progress(wanted):
+        picture = to_uint8(model.sample(SampleRequest([seed], pixels, start_stage)))[0]
+        file = folder / f"seed-{seed:04d}.png"
+        save_png(picture, file)
+        files.append(file)
+        pictures.append(picture)
+    sheet = folder / "sheet.png"
+    save_png(contact_sheet(pictures[:64], labels=[f"seed {s}" for s in wanted[:64]]), sheet)
+    return Drawn(folder, tuple(files), sheet)
+
+
+def new_folder(run: Run, kind: str, to: str | Path | None) -> Path:
+    """`to`, or a new run/kind/YYYYMMDD-HHMMSS. Raises RunError when `to` holds files or cannot be made."""
+    folder = Path(to) if to else run.path / kind / time.strftime("%Y%m%d-%H%M%S")
+    extra = 2
+    while to is None and folder.exists():
+        folder = folder.with_name(f"{folder.name.split('_')[0]}_{extra}")
+        extra += 1
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise RunError(f"{folder} is not empty.", "Name a new folder; nothing is overwritten.")
+    except FileExistsError:
+        raise RunError(f"{folder} is a file.", "Name a folder.") from None
+    except OSError as error:
+        raise write_error(folder, error) from error
+    return folder

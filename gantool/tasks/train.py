@@ -1,0 +1,190 @@
+"""Training and resuming."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gantool.data.image import load_picture
+from gantool.data.single_image import SingleImage
+from gantool.engine.callbacks import Previews
+from gantool.engine.devices import pick_device, versions
+from gantool.engine.rundir import RunDir, now
+from gantool.engine.trainer import Callback, Trainer
+from gantool.errors import DataError, Diverged, GantoolError, Interrupted, MemoryShort, RunError
+from gantool.files import atomic_write, write_error
+from gantool.options import write_toml
+from gantool.tasks.plan import Plan, plan_training
+from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
+
+Say = Callable[[str], None]
+
+
+def _quiet(sentence: str) -> None:
+    """Say nothing."""
+
+
+def train(
+    family: str,
+    data: str | Path,
+    *,
+    preset: str | None = None,
+    config: str | Path | None = None,
+    sets: Sequence[str] = (),
+    out: str | Path = DEFAULT_OUT,
+    name: str | None = None,
+    background: str = "white",
+    callbacks: Sequence[Callback] = (),
+    stop: Callable[[], bool] = lambda: False,
+    say: Say = _quiet,
+    **options: Any,
+) -> Run:
+    """Train a family on a picture, in a new run directory.
+
+    Args:
+        family, data, preset, config, sets, out, name, background: see `plan_training`.
+        callbacks, stop, say: see `gantool.engine.trainer.Trainer`.
+        options: any option of the family or of `gantool.settings.Settings`, by name.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        GantoolError: bad data, options, a full disk, divergence (exit codes in the class), an interruption.
+    """
+    plan = plan_training(
+        family, data, preset=preset, config=config, sets=sets, options=options, out=out, name=name,
+        background=background, estimate=False,
+    )  # fmt: skip
+    return start(plan, callbacks=callbacks, stop=stop, say=say)
+
+
+def start(
+    plan: Plan,
+    *,
+    callbacks: Sequence[Callback] = (),
+    stop: Callable[[], bool] = lambda: False,
+    say: Say = _quiet,
+    created: Callable[[Run], None] = lambda _: None,
+) -> Run:
+    """Carry out a plan. `created` is told the run directory before the first step."""
+    info = {
+        "name": plan.name,
+        "preset": plan.preset,
+        "status": "running",
+        "started": now(),
+        "ended": None,
+        "seed": plan.settings.config.seed,
+        "device": str(plan.device),
+        "versions": versions(),
+        "data": {**plan.source.describe(), "background": plan.background},
+        "shape": vars(plan.source.shape),
+    }
+    run = Run(RunDir.create(plan.out, plan.spec.name, plan.name, info))
+    tables = {
+        "": {"family": plan.spec.name, "preset": plan.preset},
+        "options": asdict(plan.options.config),
+        "run": asdict(plan.settings.config),
+    }
+    atomic_write(run.dir.config_file, write_toml(tables).encode())
+    _keep_input(plan.source.source.path, run.path)
+    created(run)
+    return _fit(run, plan.source, plan.device.type, callbacks, stop, say)
+
+
+def _keep_input(picture: Path, folder: Path) -> None:
+    """Copy the picture's file, so that the run never depends on the user's."""
+    try:
+        shutil.copyfile(picture, folder / f"input{picture.suffix.lower()}")
+    except OSError as error:
+        raise write_error(folder / "input", error) from error
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    out: str | Path = DEFAULT_OUT,
+    device: str | None = None,
+    callbacks: Sequence[Callback] = (),
+    stop: Callable[[], bool] = lambda: False,
+    say: Say = _quiet,
+) -> Run:
+    """Go on with a run from its newest checkpoint, exactly as if it had not stopped.
+
+    Args:
+        run: path, id prefix, `latest` or a Run.
+        device: another device than the run's own; the result then differs in rounding.
+
+    Raises:
+        RunError: no such run, or it is being trained right now.
+    """
+    found = open_run(run, out)
+    if found.dir.status() == "finished":
+        say(f"{found.id} is finished already.")
+        return found
+    return _fit(found, _input_of(found), device or str(found.info["device"]), callbacks, stop, say)
+
+
+def _input_of(run: Run) -> SingleImage:
+    kept = sorted(run.path.glob("input.*")) or sorted(run.path.glob("input"))
+    if not kept:
+        raise RunError(
+            f"{run.path} has lost its copy of the picture.", "Put it back as input.png, or train anew."
+        )
+    data = run.info["data"]
+    picture = load_picture(kept[0], background=data.get("background", "white"))
+    if picture.sha256 != data["sha256"]:
+        raise DataError(f"{kept[0]} is not the picture that this run began with.", "Put that one back.")
+    return SingleImage(picture)
+
+
+def _fit(
+    run: Run,
+    source: SingleImage,
+    device: str,
+    callbacks: Sequence[Callback],
+    stop: Callable[[], bool],
+    say: Say,
+) -> Run:
+    with run.dir.lock():
+        run.dir.update(status="running")
+        status = "failed"
+        try:
+            model = run.new_model(pick_device(device))
+            watchers = [Previews(run.dir), *callbacks]
+            Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
+            status = "finished"
+        except Interrupted:
+            status = "interrupted"
+            raise
+        except Diverged:
+            status = "diverged"
+            raise
+        except GantoolError:
+            raise
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            raise MemoryShort(
+                "The memory does not suffice for this training.",
+                "Halve --max-size, or train the large stages on crops with --crop 64.",
+            ) from error
+        finally:
+            _set_status(run, status)
+    return Run(run.dir)
+
+
+def _set_status(run: Run, status: str) -> None:
+    try:
+        run.dir.update(status=status, ended=now())
+    except RunError:  # a full disk: the error under way says more
+        if status == "finished":
+            raise
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error)
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
