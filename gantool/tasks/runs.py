@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantool import registry
-from gantool.engine.checkpoint import State, find_checkpoint, load_model
 from gantool.engine.rundir import RunDir, all_runs, find_run
 from gantool.errors import RunError
 from gantool.family import FamilySpec
+from gantool.files import read_json
 from gantool.options import read_toml, resolve
 from gantool.settings import Settings
 
 if TYPE_CHECKING:
     import torch
 
+    from gantool.engine.checkpoint import State
     from gantool.engine.model import GanModel
 
 DEFAULT_OUT = Path("runs")
@@ -72,6 +73,8 @@ class Run:
 
     def state(self) -> State | None:
         """Where its newest checkpoint stands; None before the first."""
+        from gantool.engine.checkpoint import find_checkpoint
+
         found = find_checkpoint(self.dir.checkpoints)
         return found[1] if found else None
 
@@ -81,6 +84,7 @@ class Run:
         Raises:
             RunError: there is no checkpoint yet, or it cannot be read.
         """
+        from gantool.engine.checkpoint import find_checkpoint, load_model
         from gantool.engine.devices import pick_device
         from gantool.engine.trainer import build
 
@@ -97,14 +101,19 @@ class Run:
         return model
 
     def summary(self) -> dict[str, Any]:
-        """One row of `gantool runs`, with plain values."""
+        """One row of `gantool runs`, with plain values; reads no weights and imports no torch."""
         info = self.info
         row = {key: info.get(key) for key in ("id", "family", "preset", "started", "ended")}
         row |= {"path": str(self.path), "status": self.dir.status(), "name": info.get("name")}
-        with contextlib.suppress(RunError):
-            state = self.state()
-            row["steps"] = state.total if state else 0
-            row["seconds"] = round(state.seconds, 1) if state else 0.0
+        row |= {"picture": (info.get("data") or {}).get("path"), "steps": 0, "steps_planned": None}
+        row["seconds"] = 0.0
+        with contextlib.suppress(RunError, KeyError, TypeError):
+            folder = self.dir.checkpoints
+            state = read_json(folder / read_json(folder / "latest.json")["name"] / "state.json")
+            schedule: list[int] = state["schedule"]
+            row["steps"] = sum(schedule[: state["stage"]]) + int(state["step"])
+            row["steps_planned"] = sum(schedule)
+            row["seconds"] = round(float(state["seconds"]), 1)
         return row
 
 
