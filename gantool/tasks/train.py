@@ -71,6 +71,7 @@ def start(
     created: Callable[[Run], None] = lambda _: None,
 ) -> Run:
     """Carry out a plan. `created` is told the run directory before the first step."""
+    origins = {**plan.options.origins, **plan.settings.origins}
     info = {
         "name": plan.name,
         "preset": plan.preset,
@@ -80,6 +81,7 @@ def start(
         "seed": plan.settings.config.seed,
         "device": str(plan.device),
         "versions": versions(),
+        "origins": {k: v for k, v in origins.items() if v != "default"},
         "data": {**plan.source.describe(), "background": plan.background},
         "shape": vars(plan.source.shape),
     }
@@ -157,7 +159,7 @@ def _fit(
             watchers = [Previews(run.dir), *callbacks]
             Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
             status = "finished"
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
             raise
         except Diverged:
