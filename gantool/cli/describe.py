@@ -1,0 +1,132 @@
+"""A plan in words: what will be trained, on what, how long it takes and where it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gantool.cli.talk import table
+from gantool.cli.values import duration, pixels, size
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from gantool.engine.model import Stage
+    from gantool.tasks.plan import Plan
+
+
+def preset_reason(plan: Plan, flag: str | None, config: Path | None) -> str:
+    """Why the plan has its preset: "as asked", "named in my.toml", or for want of another."""
+    if flag is not None:
+        return "as asked"
+    if config is not None:
+        from gantool.options import read_toml
+
+        if "preset" in read_toml(config):
+            return f"named in {config}"
+    return "no preset named, and this is " + ("a CPU" if plan.device.type == "cpu" else "an accelerator")
+
+
+def _other_preset(plan: Plan, flag: str | None) -> str:
+    """What another preset would take, for those who named none."""
+    other = plan.spec.on_accelerator if plan.device.type == "cpu" else plan.spec.on_cpu
+    if flag is not None or other == plan.preset:
+        return ""
+    seconds = plan.seconds_with(other)
+    return f" (`{other}` would take about {duration(seconds)})" if seconds else ""
+
+
+def time_line(plan: Plan, flag: str | None) -> str:
+    """How long it takes, and what a time limit does to it."""
+    if not plan.step_seconds:
+        return ""
+    limit = plan.settings.config.max_time
+    text = f"about {duration(plan.seconds)}"
+    if limit is None:
+        return text + _other_preset(plan, flag)
+    if plan.seconds <= limit:
+        return f"{text}, within the limit of {duration(limit)}"
+    return f"fitted to {duration(limit)}, by fewer steps (the whole schedule: {text})"
+
+
+def _timed(plan: Plan) -> list[tuple[Stage, float | None]]:
+    """Stages with the seconds a step of each takes; None where nothing was timed."""
+    times: Sequence[float | None] = plan.step_seconds or [None] * len(plan.stages)
+    return list(zip(plan.stages, times, strict=True))
+
+
+def checkpoint_bytes(plan: Plan) -> int:
+    """Weights and Adam's two moments in float32: at most what one checkpoint takes, beside noise maps."""
+    return 12 * sum(plan.networks.values())
+
+
+def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
+    """What is said before training."""
+    picture = plan.source.source
+    notes = "".join(f"; {note.rstrip('.')}" for note in picture.notes)
+    first, last = plan.stages[0], plan.stages[-1]
+    networks = ", ".join(f"{name} {count:,}" for name, count in plan.networks.items())
+    lines = [
+        f"{plan.spec.title} on {picture.path} ({pixels(picture.height, picture.width)}{notes})",
+        f"  preset    {plan.preset}: {preset_reason(plan, flag, config)}",
+        f"  stages    {len(plan.stages)}, from {pixels(*first.size)} to {pixels(*last.size)},"
+        f" {sum(s.steps for s in plan.stages):,} steps",
+    ]
+    when = time_line(plan, flag)
+    if when:
+        lines.append(f"  time      {when}")
+    lines += [
+        f"  weights   {networks} parameters",
+        f"  memory    about {size(plan.memory)} beside the program;"
+        f" a checkpoint takes about {size(checkpoint_bytes(plan))}",
+        f"  device    {plan.device}, seed {plan.settings.config.seed}",
+        f"  output    {plan.out / plan.spec.name}",
+    ]
+    return lines
+
+
+def stage_table(plan: Plan) -> RenderableType:
+    """Stage, size, steps and time."""
+    return table(
+        ["Stage", "Size", "Steps", "Time"],
+        [
+            [s.name, pixels(*s.size), s.steps, duration(s.steps * t) if t is not None else ""]
+            for s, t in _timed(plan)
+        ],
+    )
+
+
+def option_table(plan: Plan) -> RenderableType:
+    """Every option with its value and where that came from."""
+    values = {**plan.options.table(), **plan.settings.table()}
+    return table(["Option", "Value", "From"], [[k, v["value"], v["origin"]] for k, v in values.items()])
+
+
+def plan_data(plan: Plan, flag: str | None, config: Path | None) -> dict[str, Any]:
+    """The plan as plain values; `seconds` are None where nothing was timed."""
+    return {
+        "family": plan.spec.name,
+        "preset": plan.preset,
+        "preset_reason": preset_reason(plan, flag, config),
+        "name": plan.name,
+        "out": str(plan.out / plan.spec.name),
+        "device": str(plan.device),
+        "data": plan.source.describe(),
+        "options": plan.options.table(),
+        "settings": plan.settings.table(),
+        "stages": [
+            {
+                "name": s.name,
+                "width": s.size[1],
+                "height": s.size[0],
+                "steps": s.steps,
+                "seconds": None if t is None else round(s.steps * t, 3),
+            }
+            for s, t in _timed(plan)
+        ],
+        "parameters": plan.networks,
+        "seconds": round(plan.seconds, 3) if plan.step_seconds else None,
+        "memory_bytes": int(plan.memory),
+        "checkpoint_bytes": checkpoint_bytes(plan),
+    }

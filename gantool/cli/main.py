@@ -1,0 +1,122 @@
+"""The program `gantool`: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from gantool._version import __version__
+from gantool.cli import apply, runs, setup
+from gantool.cli.command import TRAIN, add
+from gantool.cli.talk import error_json, print_error, write_line
+from gantool.cli.train import resume
+from gantool.errors import GantoolError, UsageError
+
+PROGRAM = "gantool"
+COMPLETING = "_GANTOOL_COMPLETE"  # set by the shell when it asks for completions
+INTERRUPTED = 130
+
+
+def main(words: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line `words` (sys.argv without the program) and exit with its code."""
+    words = list(sys.argv[1:] if words is None else words)
+    if "--no-color" in words:
+        os.environ["NO_COLOR"] = "1"
+    for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are no text
+        if hasattr(stream, "reconfigure"):
+            utf8 = (stream.encoding or "").lower().replace("-", "") == "utf8"
+            stream.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    try:
+        code = run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has seen enough, as in `gantool runs | head -1`
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        code = 1
+    sys.exit(code)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command line `words`; the exit code."""
+    as_json = "--json" in words
+    try:
+        code = build(words)(args=list(words), prog_name=PROGRAM, standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except GantoolError as error:
+        if os.environ.get("GANTOOL_DEBUG") == "1":
+            traceback.print_exc()
+        return _fail(error, as_json)
+    except BrokenPipeError:
+        raise
+    except typer.Abort:
+        return INTERRUPTED
+    except Exception as error:
+        if callable(getattr(error, "format_message", None)) and hasattr(error, "exit_code"):
+            return _misused(error, as_json)
+        traceback.print_exc()
+        what = f"This is a mistake in gantool: {type(error).__name__}: {error}"
+        hint = "Please report it with the lines above and what `gantool doctor` prints."
+        return _fail(GantoolError(what, hint), as_json, "internal")
+
+
+def _fail(error: GantoolError, as_json: bool, code: str | None = None) -> int:
+    if as_json:
+        write_line(error_json(code or error.code, error.what, error.hint, getattr(error, "data", None)))
+    print_error(error)
+    return error.exit_code
+
+
+def _misused(error: Any, as_json: bool) -> int:
+    """What Typer finds wrong with the command line, in our two lines."""
+    message = " ".join(error.format_message().split())
+    if not message:  # no command was given, and its help was shown
+        return int(error.exit_code)
+    path = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM
+    return _fail(UsageError(message, f"`{path} --help` lists what there is."), as_json)
+
+
+def build(words: Sequence[str]) -> typer.Typer:
+    """The whole command line. The families are loaded only when `words` need them."""
+    app = typer.Typer(
+        name=PROGRAM,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["--help", "-h"]},
+    )
+    app.callback()(_root)
+    training = typer.Typer(no_args_is_help=True)
+    training.callback()(_train)
+    if "train" in words or COMPLETING in os.environ:
+        from gantool.cli.families import add_families
+
+        add_families(training, words)
+    app.add_typer(training, name="train", rich_help_panel=TRAIN)
+    add(app, resume, TRAIN)
+    apply.register(app)
+    runs.register(app)
+    setup.register(app)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        write_line(f"{PROGRAM} {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="print the version", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Generative adversarial networks: train, sample, apply and measure."""
+
+
+def _train() -> None:
+    """Train a family on pictures: gantool train FAMILY PICTURE..."""

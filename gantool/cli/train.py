@@ -1,0 +1,195 @@
+"""`gantool train` and `gantool resume`: pictures to runs, with progress, signals and shares of a torchrun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from gantool.cli.arguments import OUT, RUN
+from gantool.cli.progress import Watcher, watching
+from gantool.cli.signals import Stopper
+from gantool.cli.talk import Failure, Result, Talk
+from gantool.cli.values import duration
+from gantool.errors import DataError, Diverged, GantoolError, Interrupted, MemoryShort
+
+if TYPE_CHECKING:
+    from gantool.tasks.plan import Plan
+    from gantool.tasks.runs import Run
+
+ONE_PICTURE = (DataError, Diverged, MemoryShort)  # errors that say nothing about the other pictures
+
+Item = tuple[Path, DataError | None]  # a picture, or why it is none
+
+
+@dataclass(frozen=True)
+class Job:
+    """What `gantool train FAMILY` was asked for. `options` holds only the flags that were given."""
+
+    family: str
+    data: Sequence[Path]
+    preset: str | None
+    config: Path | None
+    sets: Sequence[str]
+    name: str | None
+    out: Path
+    background: str
+    options: Mapping[str, Any]
+    dry_run: bool
+
+    def plan(self, picture: Path, several: bool, estimate: bool) -> Plan:
+        """The plan for one of the pictures."""
+        from gantool.tasks.plan import plan_training
+
+        name = f"{self.name}-{picture.stem}" if self.name and several else self.name
+        return plan_training(
+            self.family, picture, preset=self.preset, config=self.config, sets=self.sets,
+            options=self.options, out=self.out, name=name, background=self.background, estimate=estimate,
+        )  # fmt: skip
+
+
+def train(talk: Talk, job: Job) -> Result:
+    """One run for each picture. With several, one that fails is reported and the rest go on."""
+    pictures = share(talk, _expand(job.data))
+    several = len(pictures) > 1
+    show: list[Any] = []
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    for index, (picture, problem) in enumerate(pictures):
+        try:
+            if problem is not None:
+                raise problem
+            plan = job.plan(picture, several, estimate=job.dry_run or not talk.quiet)
+            if job.dry_run:
+                data, pieces = _dry(plan, job)
+                done.append(data)
+                show += pieces
+                continue
+            if several:
+                talk.say(f"Picture {index + 1} of {len(pictures)}")
+            run = _train_one(talk, plan, job)
+            done.append(_finished(talk, run))
+        except ONE_PICTURE as error:
+            if not several:
+                raise
+            talk.error(error)
+            problem_data = {"code": error.code, "message": error.what, "hint": error.hint}
+            failed.append({"picture": str(picture), **problem_data})
+        except Interrupted as error:
+            left = [str(path) for path, _ in pictures[index + 1 :]]
+            if left:
+                talk.say(f"Not begun: {', '.join(left)}")
+            raise Failure(error, {"runs": done, "failed": failed, "not_begun": left}) from error
+    if several and not job.dry_run:
+        talk.say(f"{len(done)} of {len(pictures)} pictures trained.")
+    data = {"plans" if job.dry_run else "runs": done, "failed": failed}
+    if failed:
+        what = f"{len(failed)} of {len(pictures)} pictures could not be trained."
+        raise Failure(GantoolError(what, "Their errors stand above."), data)
+    return Result(data, show)
+
+
+def _expand(data: Sequence[Path]) -> list[Item]:
+    """Pictures, and errors in the place of what is none; a folder stands for its pictures."""
+    from gantool.data.image import list_pictures
+
+    found: list[Item] = []
+    for path in data:
+        try:
+            found += [(picture, None) for picture in list_pictures(path)]
+        except DataError as error:
+            found.append((path, error))
+    return found
+
+
+def share(talk: Talk, pictures: list[Item]) -> list[Item]:
+    """This process's part of the pictures, when torchrun started several."""
+    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    if world <= 1:
+        return pictures
+    talk.prefix = f"[rank {rank}] "
+    mine = pictures[rank::world]
+    if mine:
+        talk.say(f"trains {len(mine)} of {len(pictures)} pictures, as one of {world} processes.")
+    else:
+        talk.say(f"has nothing to do: {len(pictures)} pictures for {world} processes.")
+    return mine
+
+
+def _dry(plan: Plan, job: Job) -> tuple[dict[str, Any], list[Any]]:
+    from gantool.cli.describe import option_table, plan_data, stage_table, summary
+
+    lines = summary(plan, job.preset, job.config)
+    pieces = [*lines, "", stage_table(plan), "", option_table(plan), "", "Dry run: nothing was written."]
+    return plan_data(plan, job.preset, job.config), pieces
+
+
+def _train_one(talk: Talk, plan: Plan, job: Job) -> Run:
+    from gantool.cli.describe import summary
+    from gantool.tasks.train import start
+
+    for line in summary(plan, job.preset, job.config) if not talk.quiet else ():
+        talk.say(line)
+    for name, entry in plan.options.table().items():
+        if entry["origin"] != "default":
+            talk.detail(f"  {name} = {entry['value']} ({entry['origin']})")
+
+    def go(watcher: Watcher, stop: Stopper) -> Run:
+        def created(run: Run) -> None:
+            watcher.created(run)
+            talk.say(f"  run       {run.path}")
+
+        return start(plan, callbacks=[watcher], stop=stop, say=talk.say, created=created)
+
+    return _guarded(talk, go)
+
+
+def _guarded(talk: Talk, go: Callable[[Watcher, Stopper], Run]) -> Run:
+    """Train with progress, and with Ctrl-C meaning "save and stop"."""
+    watcher: Watcher | None = None
+    try:
+        with Stopper(talk.quiet) as stop, watching(talk) as watcher:
+            return go(watcher, stop)
+    except KeyboardInterrupt:
+        run = watcher.run if watcher else None
+        hint = f"Go on from the last save with: gantool resume {run.path}" if run else ""
+        raise Interrupted("Stopped at once.", hint) from None
+
+
+def _finished(talk: Talk, run: Run) -> dict[str, Any]:
+    row = run.summary()
+    talk.say(f"Finished: {row['steps']:,} steps in {duration(row['seconds'])}.")
+    if not talk.prefix:
+        talk.say(f"Next: gantool sample {run.path}")
+    talk.line(str(run.path))
+    return row
+
+
+def resume(
+    talk: Talk,
+    run: RUN,
+    device: Annotated[str | None, typer.Option(help="another device than the run's own")] = None,
+    out: OUT = Path("runs"),
+) -> Result:
+    """Go on with a run that was stopped, exactly as if it had not been."""
+    from gantool.tasks.runs import open_run
+    from gantool.tasks.train import resume as resume_run
+
+    found = open_run(run, out)
+    if not share(talk, [(found.path, None)]):
+        return Result({"run": None})
+
+    def go(watcher: Watcher, stop: Stopper) -> Run:
+        watcher.created(found)
+        return resume_run(found, device=device, callbacks=[watcher], stop=stop, say=talk.say)
+
+    if found.dir.status() != "finished":
+        talk.say(f"Going on with {found.path}")
+    try:
+        return Result({"run": _finished(talk, _guarded(talk, go))})
+    except Interrupted as error:
+        raise Failure(error, {"run": found.summary()}) from error
