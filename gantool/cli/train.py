@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 
 from gantool.cli.arguments import OUT, RUN
 from gantool.cli.progress import Watcher, watching
+from gantool.cli.ranks import finish_together, share
 from gantool.cli.signals import Stopper
 from gantool.cli.talk import Failure, Result, Talk
 from gantool.cli.values import duration
@@ -54,8 +54,8 @@ class Job:
 
 def train(talk: Talk, job: Job) -> Result:
     """One run for each picture. With several, one that fails is reported and the rest go on."""
-    pictures = share(talk, _expand(job.data))
-    several = len(pictures) > 1
+    found = _expand(job.data)
+    several, pictures = len(found) > 1, share(talk, found)
     show: list[Any] = []
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
@@ -74,7 +74,7 @@ def train(talk: Talk, job: Job) -> Result:
             run = _train_one(talk, plan, job)
             done.append(_finished(talk, run))
         except ONE_PICTURE as error:
-            if not several:
+            if not several:  # then no other process has a picture either
                 raise
             talk.error(error)
             problem_data = {"code": error.code, "message": error.what, "hint": error.hint}
@@ -84,8 +84,9 @@ def train(talk: Talk, job: Job) -> Result:
             if left:
                 talk.say(f"Not begun: {', '.join(left)}")
             raise Failure(error, {"runs": done, "failed": failed, "not_begun": left}) from error
-    if several and not job.dry_run:
+    if several and pictures and not job.dry_run:
         talk.say(f"{len(done)} of {len(pictures)} pictures trained.")
+    finish_together(bool(failed))
     data = {"plans" if job.dry_run else "runs": done, "failed": failed}
     if failed:
         what = f"{len(failed)} of {len(pictures)} pictures could not be trained."
@@ -104,20 +105,6 @@ def _expand(data: Sequence[Path]) -> list[Item]:
         except DataError as error:
             found.append((path, error))
     return found
-
-
-def share(talk: Talk, pictures: list[Item]) -> list[Item]:
-    """This process's part of the pictures, when torchrun started several."""
-    rank, world = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
-    if world <= 1:
-        return pictures
-    talk.prefix = f"[rank {rank}] "
-    mine = pictures[rank::world]
-    if mine:
-        talk.say(f"trains {len(mine)} of {len(pictures)} pictures, as one of {world} processes.")
-    else:
-        talk.say(f"has nothing to do: {len(pictures)} pictures for {world} processes.")
-    return mine
 
 
 def _dry(plan: Plan, job: Job) -> tuple[dict[str, Any], list[Any]]:
