@@ -104,6 +104,12 @@ def plan_training(
 
     spec = registry.get(family)
     file = read_toml(Path(config)) if config else {}
+    unknown = [key for key in file if key not in ("family", "preset", "options", "run")]
+    if unknown:
+        raise ConfigError(
+            f"{config} has `{unknown[0]}`, which means nothing there.",
+            "It may have family, preset, [options] and [run]; see `gantool config init`.",
+        )
     if file.get("family", family) != family:
         raise ConfigError(f"{config} is for {file['family']}, not for {family}.", "Name that family instead.")
     flags, set_values = dict(options or {}), parse_sets(sets)
@@ -127,7 +133,8 @@ def plan_training(
     if settings.config.seed is None:
         import secrets
 
-        settings = replace(settings, config=replace(settings.config, seed=secrets.randbelow(2**31)))
+        drawn = replace(settings.config, seed=secrets.randbelow(2**31))
+        settings = Resolved(drawn, {**settings.origins, "seed": "drawn"})
     model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
     networks, stages = _grown_sizes(model)
     return Plan(
