@@ -56,11 +56,6 @@ def _timed(plan: Plan) -> list[tuple[Stage, float | None]]:
     return list(zip(plan.stages, times, strict=True))
 
 
-def checkpoint_bytes(plan: Plan) -> int:
-    """Weights and Adam's two moments in float32: at most what one checkpoint takes, beside noise maps."""
-    return 12 * sum(plan.networks.values())
-
-
 def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
     """What is said before training."""
     picture = plan.source.source
@@ -79,7 +74,7 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
     lines += [
         f"  weights   {networks} parameters",
         f"  memory    about {size(plan.memory)} beside the program;"
-        f" a checkpoint takes about {size(checkpoint_bytes(plan))}",
+        f" a checkpoint takes up to {size(plan.checkpoint)}",
         f"  device    {plan.device}, seed {plan.settings.config.seed}",
         f"  output    {plan.out / plan.spec.name}",
     ]
@@ -128,5 +123,5 @@ def plan_data(plan: Plan, flag: str | None, config: Path | None) -> dict[str, An
         "parameters": plan.networks,
         "seconds": round(plan.seconds, 3) if plan.step_seconds else None,
         "memory_bytes": int(plan.memory),
-        "checkpoint_bytes": checkpoint_bytes(plan),
+        "checkpoint_bytes": plan.checkpoint,
     }

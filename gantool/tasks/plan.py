@@ -34,6 +34,7 @@ class Plan:
         stages: with steps as configured.
         step_seconds: per stage, estimated from a few timed steps; empty when it was not asked for.
         networks: parameters by network.
+        checkpoint: bytes of the largest checkpoint, roughly: weights, buffers and Adam's two moments.
     """
 
     spec: FamilySpec
@@ -45,6 +46,7 @@ class Plan:
     device: torch.device
     stages: list[Stage]
     networks: dict[str, int]
+    checkpoint: int
     step_seconds: list[float]
     out: Path
     name: str
@@ -136,9 +138,9 @@ def plan_training(
         drawn = replace(settings.config, seed=secrets.randbelow(2**31))
         settings = Resolved(drawn, {**settings.origins, "seed": "drawn"})
     model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
-    networks, stages = _grown_sizes(model)
+    networks, checkpoint, stages = _grown_sizes(model)
     return Plan(
-        spec, preset, chosen, settings, source, background, device, stages, networks,
+        spec, preset, chosen, settings, source, background, device, stages, networks, checkpoint,
         time_steps(spec, chosen.config, source, device) if estimate else [], Path(out), name or source.name,
     )  # fmt: skip
 
@@ -150,11 +152,13 @@ def _table(file: Mapping[str, Any], name: str, config: object) -> Mapping[str, A
     return table
 
 
-def _grown_sizes(model: GanModel) -> tuple[dict[str, int], list[Stage]]:
+def _grown_sizes(model: GanModel) -> tuple[dict[str, int], int, list[Stage]]:
     stages = model.stages()
     for stage in stages:
         model.enter(stage)
-    return model.network_sizes(), stages
+    state = sum(value.nbytes for value in model.state_dict().values())
+    trained = sum(p.nbytes for opt in model.optimizers.values() for g in opt.param_groups for p in g["params"])
+    return model.network_sizes(), state + 2 * trained, stages
 
 
 def time_steps(
