@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from gantool.data.image import load_picture
 from gantool.engine.checkpoint import State
 from gantool.engine.rundir import now
 from gantool.errors import GantoolError, RunError, UsageError
-from gantool.family import FamilySpec
+from gantool.family import FamilySpec, Reconstructs
 from gantool.files import atomic_write
 from gantool.options import option_infos
 from gantool.settings import Settings
@@ -176,16 +176,15 @@ def _gather(run: Run, say: Callable[[str], None]) -> _Facts:
     attempt("The checkpoints cannot be used", state)
     if facts.spec and facts.tables:
         attempt("The model cannot be built", model)
-    facts.log = _log(run)
+    try:
+        facts.log = _whole(run.dir.metrics())
+    except (ValueError, OverflowError):  # not UTF-8, or a count that is infinite
+        note("metrics.jsonl is damaged and cannot be read, so no losses are shown.")
     return facts
 
 
-def _log(run: Run) -> list[dict[str, Any]]:
-    """The entries of metrics.jsonl that are whole: a kill may tear the file, and people may edit it."""
-    try:
-        entries = run.dir.metrics()
-    except (ValueError, OverflowError):  # not UTF-8, or a number that is none
-        return []
+def _whole(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The log entries that say where they stand, with their finite losses: people may edit the file."""
     whole = []
     for entry in entries:
         if all(_is_number(entry.get(key)) and entry[key] >= 0 for key in _KEYS):
@@ -235,7 +234,7 @@ def _text(value: object) -> str:
 
 def _curves(facts: _Facts) -> list[str]:
     if not facts.log:
-        return [html.paragraph("No losses were logged.")]
+        return [html.paragraph("There are no logged losses.")]
     starts: dict[int, float] = {}
     for entry in facts.log:
         starts.setdefault(entry["stage"], max(0.0, entry["total"] - entry["step"]))
@@ -294,17 +293,21 @@ def _stage_table(facts: _Facts) -> str:
 
 
 def _previews(facts: _Facts) -> list[str]:
-    images = []
+    images: list[html.Image] = []
+    problems: list[str] = []
     for file in sorted((facts.run.path / "previews").glob("stage-*.png")):
         try:
             pixels = load_picture(file).pixels
         except GantoolError as error:
-            images.append(html.paragraph(str(error), "warn"))
+            problems.append(html.paragraph(str(error), "warn"))
             continue
         number = file.stem.removeprefix("stage-").lstrip("0")
-        shown = image(pixels, f"Preview after stage {number}", f"after stage {number}", LARGEST_PREVIEW)
-        images.append(html.figure(shown, 500))
-    return ["<h3>Previews</h3>", *images] if images else []
+        images.append(image(pixels, f"Preview after stage {number}", f"after stage {number}", LARGEST_PREVIEW))
+    if not images:
+        return problems
+    text = html.paragraph("Drawn at the end of each stage from fixed noise, all to one scale.", "soft")
+    factor = html.enlargement(1, max(shown.width for shown in images), 1040)
+    return ["<h3>Previews</h3>", text, *(html.figure(shown, factor) for shown in images), *problems]
 
 
 # --- settings, input, commands ------------------------------------------------------------------------------
@@ -313,38 +316,30 @@ def _previews(facts: _Facts) -> list[str]:
 def _settings(facts: _Facts) -> list[str]:
     if not facts.tables:
         return []
-    preset = str(facts.info.get("preset"))
-    known = facts.spec.presets[preset].values if facts.spec and preset in facts.spec.presets else {}
-    text = (
-        "Highlighted: other than the family's default."
-        if facts.spec
-        else "The family's defaults are not known."
-    )
+    config = facts.spec.config if facts.spec else None
+    origins = facts.info.get("origins")
+    text = "Highlighted: other than the family's default." if config else "The family's defaults are not known."
     return [
         html.paragraph(text, "soft"),
-        _options(facts.tables.get("options"), facts.spec.config if facts.spec else None, preset, known),
+        _options(facts.tables.get("options"), config, origins),
         "<h3>Of the run</h3>",
-        _options(facts.tables.get("run"), Settings, preset, {}),
+        _options(facts.tables.get("run"), Settings, origins),
     ]
 
 
-def _options(values: object, config: type | None, preset: str, of_preset: Mapping[str, Any]) -> str:
-    """Every option with its value and where that comes from; a value that is not written is None."""
+def _options(values: object, config: type | None, origins: object) -> str:
+    """Every option with its value and, where run.json knows, its origin; one that is not written is None."""
     given = _dict(values)
-    rows = []
     infos = {info.name: info for info in option_infos(config)} if config else {}
-    for name, info in infos.items():
-        value = given.get(name)
-        changed = value != info.default
-        from_preset = name in of_preset and of_preset[name] == value
-        origin = f"preset {preset}" if from_preset else "set" if changed or name in of_preset else "default"
-        default = _value(info.default) if changed else ""
-        rows.append(html.Row([name, _value(value), default, origin, info.help], "changed" if changed else ""))
-    for name, value in given.items():
-        if name not in infos:
-            rows.append(
-                html.Row([name, _value(value), "", "", "" if config is None else "not known to this version"])
-            )
+    rows = []
+    for name in [*infos, *(name for name in given if name not in infos)]:
+        info, value = infos.get(name), given.get(name)
+        changed = info is not None and value != info.default
+        origin = _dict(origins).get(name, "drawn" if changed else "default") if origins is not None else ""
+        help = info.help if info else "not known to this version" if config else ""
+        default = _value(info.default) if info and changed else ""
+        cells = [name, _value(value), default, str(origin), help]
+        rows.append(html.Row(cells, "changed" if changed else ""))
     return html.table(("Option", "Value", "Default", "From", "What it is"), rows)
 
 
@@ -385,5 +380,10 @@ def _commands(facts: _Facts) -> list[str]:
         )
     if facts.status != "finished":
         parts.append(html.command("Go on with it", shlex.join(["gantool", "resume", run])))
-    parts.append(html.command("Draw more samples", shlex.join(["gantool", "sample", run, "-n", "16"])))
+    draw = ["gantool", "sample", run, "-n", "16"]
+    parts.append(html.command("Draw more samples", shlex.join(draw)))
+    if isinstance(facts.model, Reconstructs):
+        height, width = facts.stages[-1].size
+        wide = [*draw, "--size", f"{round(1.5 * width)}x{height}"]
+        parts.append(html.command("Draw them half again as wide", shlex.join(wide)))
     return parts

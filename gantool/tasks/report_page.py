@@ -40,8 +40,9 @@ table { border-collapse: collapse; font-size: .9rem; }
 caption { text-align: left; }
 th, td { text-align: left; vertical-align: top; padding: .25rem .8rem .25rem 0;
   border-bottom: 1px solid var(--rule); }
-th { color: var(--soft); font-weight: 600; }
+th { color: var(--soft); font-weight: 600; } th[scope=row] { white-space: nowrap; }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:last-child:not(.number) { min-width: 15rem; } th:first-child { padding-left: .4rem; }
 tr.changed { background: var(--mark); }
 tr.total { font-weight: 600; }
 code, pre { font: .875rem/1.5 ui-monospace, monospace; }
@@ -52,7 +53,7 @@ svg.plot { display: block; width: 100%; height: auto; font: 12px system-ui, sans
 .plot text { fill: var(--soft); } .plot .note { font-size: 11px; }
 .plot .grid { stroke: var(--rule); stroke-width: .7; } .plot .axis { stroke: var(--soft); }
 .plot .stage { stroke: var(--soft); stroke-dasharray: 3 3; stroke-width: .8; }
-.plot .dots { stroke: var(--line); stroke-width: 3.5; stroke-linecap: round; opacity: .3; fill: none; }
+.plot .dots { stroke: var(--line); stroke-width: 4.5; stroke-linecap: round; opacity: .35; fill: none; }
 .plot .line { stroke: var(--line); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; fill: none; }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --panel: #f4f6f8;
   --rule: #bbb; --line: #0072b2; --mark: #fff1cc; --warn: #a04000; }
@@ -81,9 +82,13 @@ class Image:
     caption: str
 
 
-def figure(image: Image, largest: int = 300) -> str:
-    """A <figure>; a small picture is enlarged by a whole number, so that its pixels stay pixels."""
-    factor = max(1, min(6, largest // max(image.width, image.height)))
+def enlargement(height: int, width: int, room: int = 300) -> int:
+    """The whole number by which small pictures are enlarged, so that their pixels stay pixels."""
+    return max(1, min(6, room // max(width, height)))
+
+
+def figure(image: Image, factor: int = 1) -> str:
+    """A <figure> with the picture `factor` times as large as its pixels."""
     uri = f"data:image/{image.kind};base64,{base64.b64encode(image.data).decode()}"
     enlarged = ' class="enlarged"' if factor > 1 else ""
     return (
@@ -92,9 +97,9 @@ def figure(image: Image, largest: int = 300) -> str:
     )
 
 
-def figures(images: Iterable[Image], largest: int = 300) -> str:
+def figures(images: Iterable[Image], factor: int = 1) -> str:
     """Figures side by side as far as there is room."""
-    return f'<div class="row">{"".join(figure(image, largest) for image in images)}</div>'
+    return f'<div class="row">{"".join(figure(image, factor) for image in images)}</div>'
 
 
 def plots(panels: Iterable[tuple[str, str]]) -> str:

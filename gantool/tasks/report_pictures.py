@@ -36,7 +36,8 @@ def pictures(model: GanModel, seeds: Sequence[int]) -> list[str]:
         ]
     except (GantoolError, ValueError) as error:  # a request the family refuses; NaN in the pictures
         return [html.paragraph(f"No samples could be drawn: {error}", "warn")]
-    parts = ["<h3>Samples</h3>", html.figures(samples)]
+    factor = html.enlargement(*drawn.shape[-2:])
+    parts = ["<h3>Samples</h3>", html.figures(samples, factor)]
     if not isinstance(model, Reconstructs):
         return parts
     real, back = (tensor.detach().float().cpu() for tensor in (model.picture(), model.reconstruct()))
@@ -44,11 +45,16 @@ def pictures(model: GanModel, seeds: Sequence[int]) -> list[str]:
         image(to_uint8(real)[0], "The picture that was trained on", "the picture as trained on"),
         image(to_uint8(back)[0], "The reconstruction", "its reconstruction, from the fixed noise"),
     ]
-    return [html.figures(pair), *parts, *_other_sizes(model, seeds[0]), *_measured(real, back, drawn, seeds)]
+    return [
+        html.figures(pair, factor),
+        *parts,
+        *_other_sizes(model, seeds[0]),
+        *_measured(real, back, drawn, seeds),
+    ]
 
 
 def image(pixels: Pixels, alt: str, caption: str, largest: int = LARGEST_PNG) -> html.Image:
-    """(H, W, 3) uint8 as PNG; as JPEG where that takes more than `largest` bytes, which the caption then says."""
+    """(H, W, 3) uint8 as PNG, or as JPEG where that takes more than `largest` bytes; the caption says so."""
     picture = PillowImage.fromarray(np.ascontiguousarray(pixels))
     height, width = pixels.shape[:2]
     buffer = io.BytesIO()
@@ -76,7 +82,11 @@ def _other_sizes(model: GanModel, seed: int) -> list[str]:
             continue
         caption = f"seed {seed}, half again {word}: {size[1]} × {size[0]} pixels"
         images.append(image(pixels, f"A sample {word} than the picture", caption))
-    return ["<h3>Other sizes than the one trained on</h3>", html.figures(images, 450)] if images else []
+    return (
+        ["<h3>Other sizes than the one trained on</h3>", html.figures(images, html.enlargement(height, width))]
+        if images
+        else []
+    )
 
 
 def _measured(real: Tensor, back: Tensor, drawn: Tensor, seeds: Sequence[int]) -> list[str]:
@@ -96,10 +106,10 @@ def _measured(real: Tensor, back: Tensor, drawn: Tensor, seeds: Sequence[int]) -
     )
     yardstick = (
         "For orientation: published samples of SinGAN measure 31 and of GPNN 19 in patch SWD (one sample of "
-        "each of 16 pictures about 250 pixels wide, mean over pictures and the three sizes). The figure depends "
-        f"on the size and the content of the picture: the ones above, at {width} × {height}, compare with runs "
-        "on the same picture at the same size, and only roughly with those. A low distance together with a "
-        "diversity near 0 means that the picture is copied."
+        "each of 16 pictures about 250 pixels wide, mean over pictures and the three sizes). The figure "
+        f"depends on the size and the content of the picture: the ones above, at {width} × {height}, compare "
+        "with runs on the same picture at the same size, and only roughly with those. A low distance together "
+        "with a diversity near 0 means that the picture is copied."
     )
     table = html.table(MEASURED, rows, numbers=(1, 2))
     return ["<h3>Measured</h3>", table, html.paragraph(protocol, "soft"), html.paragraph(yardstick, "soft")]

@@ -124,16 +124,18 @@ def _boundaries(x: Scale, boundaries: Sequence[tuple[float, str]]) -> str:
 
 
 def robust_range(values: Sequence[float]) -> tuple[float, float]:
-    """What to show of `values`: all within four interquartile ranges of the quartiles, and 5 % of air."""
+    """What to show of `values`: all within six interquartile ranges of the quartiles, and 5 % of air."""
     ordered = sorted(values)
     first, third = (ordered[round(q * (len(ordered) - 1))] for q in (0.25, 0.75))
-    reach = 4 * (third - first)
+    reach = 6 * (third - first)
     low, high = ordered[0], ordered[-1]
     if reach > 0:
         low, high = max(low, first - reach), min(high, third + reach)
     if not math.isfinite(high - low):  # values near the largest float
         low, high = -1.0, 1.0
-    air = 0.05 * (high - low) or 0.1 * abs(high) or 0.5
+    air = 0.05 * (high - low) or 0.1 * abs(high)
+    if air < 1e-290:  # all zero, or so near that ticks would underflow
+        air = 0.5
     return low - air, high + air
 
 
@@ -141,19 +143,22 @@ def nice_ticks(low: float, high: float, count: int) -> tuple[list[float], float]
     """About `count` multiples of 1, 2 or 5 times a power of ten within [low, high], and their distance."""
     raw = (high - low) / count
     power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * 0.999)
+    step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda s: abs(math.log(s / raw)))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [i * step for i in range(first, last + 1)], step
 
 
 def tick_label(value: float, step: float) -> str:
-    """`value` with the decimals that its axis needs; thousands as k where all ticks are."""
+    """`value` with the decimals that its axis needs; in thousands (k) where the ticks are."""
+    if abs(value) < step / 2:
+        value = 0.0  # never -0
     if step >= 1e6 or step < 1e-4:
-        return f"{value:.3g}"
-    if step >= 1000:
-        return f"{value / 1000:g}k" if value else "0"
-    text = f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
-    return text.replace("-", "\u2212") if float(text) else text.removeprefix("-")
+        text = f"{value:.3g}"
+    elif step >= 1000:
+        text = f"{value / 1000:g}k" if value else "0"
+    else:
+        text = f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
+    return text.replace("-", "−")  # a minus as wide as a plus
 
 
 def thinned(count: int, limit: int) -> list[int]:
