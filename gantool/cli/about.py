@@ -6,6 +6,7 @@ import typing
 from typing import TYPE_CHECKING, Any, Literal
 
 from gantool.cli.talk import table
+from gantool.cli.values import plain
 from gantool.options import OptionInfo, option_infos
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def about(spec: FamilySpec) -> list[RenderableType]:
     infos = option_infos(spec.config)
     for group in dict.fromkeys(info.group for info in infos):
         rows = [
-            [f"  {i.flag}", _kind(i.type), "not set" if i.default is None else i.default, _range(i), i.help]
+            [f"  {i.flag}", _kind(i.type), plain(i.default), _range(i), i.help]
             for i in infos
             if i.group == group
         ]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantool.cli.talk import table
-from gantool.cli.values import duration, pixels, size
+from gantool.cli.values import duration, pixels, plain, size
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -74,7 +74,7 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
     lines += [
         f"  weights   {networks} parameters",
         f"  memory    about {size(plan.memory)} beside the program;"
-        f" a checkpoint takes up to {size(plan.checkpoint)}",
+        f" a checkpoint takes about {size(plan.checkpoint)}",
         f"  device    {plan.device}, seed {plan.settings.config.seed}",
         f"  output    {plan.out / plan.spec.name}",
     ]
@@ -95,7 +95,7 @@ def stage_table(plan: Plan) -> RenderableType:
 def option_table(plan: Plan) -> RenderableType:
     """Every option with its value and where that came from."""
     values = {**plan.options.table(), **plan.settings.table()}
-    return table(["Option", "Value", "From"], [[k, v["value"], v["origin"]] for k, v in values.items()])
+    return table(["Option", "Value", "From"], [[k, plain(v["value"]), v["origin"]] for k, v in values.items()])
 
 
 def plan_data(plan: Plan, flag: str | None, config: Path | None) -> dict[str, Any]:

@@ -16,11 +16,11 @@ from gantool.cli import apply, runs, setup
 from gantool.cli.command import TRAIN, add
 from gantool.cli.talk import error_json, print_error, write_line
 from gantool.cli.train import resume
-from gantool.errors import GantoolError, UsageError
+from gantool.errors import GantoolError, Interrupted, UsageError
 
 PROGRAM = "gantool"
 COMPLETING = "_GANTOOL_COMPLETE"  # set by the shell when it asks for completions
-INTERRUPTED = 130
+INTERRUPTED = Interrupted.exit_code
 
 
 def main(words: Sequence[str] | None = None) -> NoReturn:
@@ -47,6 +47,8 @@ def run(words: Sequence[str]) -> int:
     as_json = "--json" in words
     try:
         code = build(words)(args=list(words), prog_name=PROGRAM, standalone_mode=False)
+        if code == INTERRUPTED:  # Typer's word for a KeyboardInterrupt
+            return _fail(Interrupted("Interrupted."), as_json)
         return code if isinstance(code, int) else 0
     except GantoolError as error:
         if os.environ.get("GANTOOL_DEBUG") == "1":
@@ -54,8 +56,6 @@ def run(words: Sequence[str]) -> int:
         return _fail(error, as_json)
     except BrokenPipeError:
         raise
-    except typer.Abort:
-        return INTERRUPTED
     except Exception as error:
         if callable(getattr(error, "format_message", None)) and hasattr(error, "exit_code"):
             return _misused(error, as_json)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 from gantool.cli.arguments import OUT, RUN
 from gantool.cli.command import RUNS, add, with_flags
 from gantool.cli.talk import Result, Talk, table
-from gantool.cli.values import duration
+from gantool.cli.values import duration, plain
 from gantool.errors import GantoolError
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def diff(talk: Talk, a: RUN, b: RUN, out: OUT = Path("runs")) -> Result:
     if not rows:
         talk.say("They have the same options, picture and versions.")
         return Result(data)
-    cells = [[row["what"], _plain(row["a"]), _plain(row["b"])] for row in rows]
+    cells = [[row["what"], plain(row["a"]), plain(row["b"])] for row in rows]
     return Result(data, [table(["", first.id, second.id], cells)])
 
 
@@ -80,10 +80,6 @@ def _facts(run: Run) -> dict[str, Any]:
     facts["picture"] = (info.get("data") or {}).get("path")
     facts["picture sha256"] = (info.get("data") or {}).get("sha256")
     return facts | {f"version of {k}": v for k, v in (info.get("versions") or {}).items()}
-
-
-def _plain(value: object) -> str:
-    return "not set" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
 def report(
@@ -113,8 +109,6 @@ def _only_alone(function: Any) -> Any:
     def callback(ctx: typer.Context, **values: Any) -> None:
         if ctx.invoked_subcommand is None:
             command(**values)
-
-    import inspect
 
     first = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
     signature = inner.replace(parameters=[first, *inner.parameters.values()])

@@ -10,6 +10,7 @@ import typer
 from gantool.cli.arguments import FAMILY, OUT, RUN
 from gantool.cli.command import SETUP, add
 from gantool.cli.talk import Result, Talk, table
+from gantool.cli.values import plain
 
 
 def register(app: typer.Typer) -> None:
@@ -102,6 +103,6 @@ def show(talk: Talk, run: RUN, out: OUT = Path("runs")) -> Result:
         name: {"value": value, "origin": origins.get(name, "default")}
         for name, value in {**vars(found.config), **vars(found.settings)}.items()
     }
-    rows = [[name, "not set" if v["value"] is None else v["value"], v["origin"]] for name, v in values.items()]
+    rows = [[name, plain(v["value"]), v["origin"]] for name, v in values.items()]
     data = {"run": str(found.path), "family": found.info["family"], "preset": found.info.get("preset")}
     return Result(data | {"options": values}, [table(["Option", "Value", "From"], rows)])

@@ -116,7 +116,7 @@ def print_error(error: GantoolError, prefix: str = "") -> None:
         console.print(Text(prefix) + Text(label, style) + Text(text), soft_wrap=True)
 
     if isinstance(error, Interrupted) or error.code == Interrupted.code:
-        line("", "", f"{error.what} {error.hint}")
+        line("", "", f"{error.what} {error.hint}".strip())
         return
     line("Error: ", "bold red", error.what)
     if error.hint:

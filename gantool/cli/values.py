@@ -49,6 +49,15 @@ def size(count: float) -> str:
     return f"{count:.1f} GB"
 
 
+def plain(value: object) -> str:
+    """A value of an option as people read it."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return str(value)
+
+
 def pixels(height: int, width: int) -> str:
     """ "640 × 427 px", width first, as people say it."""
     return f"{width} × {height} px"

@@ -1,0 +1,188 @@
+"""Ways to run the command line: in this process (quick) and as a program (signals, start-up, pipes)."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gantool import registry
+from gantool.cli import main as program
+
+PLUGIN = """
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from gantool.family import FamilySpec, Preset
+from gantool.options import opt
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowConfig:
+    steps: int = opt(3, "how many steps there are", ge=1)
+    pause: float = opt(0.0, "seconds that a step sleeps", group="Pauses", ge=0)
+    mood: Literal["gay", "grave"] = opt("gay", "how it feels [really]")
+    sizes: tuple[int, ...] = opt((1, 2), "something that only TOML can say")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GreedyConfig:
+    device: str = opt("x", "a name that gantool has for itself")
+
+
+PRESETS = {"paper": Preset("all"), "fast": Preset("some"), "tiny": Preset("few", {"steps": 2})}
+SPEC = FamilySpec("slow", "SlowGAN", 2020, "A paper", "It sleeps.", SlowConfig, PRESETS, "slowgan_model:Slow")
+GREEDY = replace(SPEC, name="greedy", title="GreedyGAN", config=GreedyConfig)
+NOT_A_SPEC = 3
+"""
+
+MODEL = """
+import time
+
+import torch
+from torch import nn
+
+from gantool.engine.model import GanModel, Stage, adam
+
+
+class Slow(GanModel):
+    def __init__(self, config, shape):
+        super().__init__(config, shape)
+        self.config, self.shape = config, shape
+        self.generator = nn.Conv2d(3, 3, 1)
+
+    def stages(self):
+        return [Stage(0, "main", self.config.steps, (self.shape.height, self.shape.width))]
+
+    def enter(self, stage):
+        self.optimizers["g"] = adam([{"params": list(self.generator.parameters()), "lr": 1e-3}], (0.5, 0.9))
+
+    def train_step(self, batch, ctx):
+        time.sleep(self.config.pause)
+        loss = self.generator(ctx.randn(3, 4, 4)).square().mean()
+        ctx.minimize(self.optimizers["g"], loss)
+        return {"loss": loss.detach()}
+
+    def sample(self, request):
+        return torch.zeros(len(request.seeds), 3, *(request.size or (8, 8)))
+"""
+
+ENTRY_POINTS = """[gantool.families]
+broken = slowgan_missing:SPEC
+crash = slowgan_crash:SPEC
+greedy = slowgan:GREEDY
+number = slowgan:NOT_A_SPEC
+slow = slowgan:SPEC
+"""
+
+
+@dataclass
+class Said:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def reply(self):
+        """The JSON object on stdout, of which there must be exactly one."""
+        lines = self.out.splitlines()
+        assert len(lines) == 1, self.out
+        return json.loads(lines[0])
+
+    @property
+    def data(self):
+        assert self.reply["ok"] is True
+        return self.reply["data"]
+
+
+@pytest.fixture
+def cli(capfd, monkeypatch):
+    """Run words in this process."""
+    monkeypatch.setenv("COLUMNS", "250")
+
+    def call(*words):
+        capfd.readouterr()
+        code = program.run([str(word) for word in words])
+        out, err = capfd.readouterr()
+        return Said(code, out, err)
+
+    return call
+
+
+def picture(path, seed=0, size=(48, 36)):
+    noise = np.random.default_rng(seed).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty working directory with the picture a.png."""
+    monkeypatch.chdir(tmp_path)
+    picture(tmp_path / "a.png")
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """A finished tiny run, its folder of runs being the third parent."""
+    import gantool
+
+    folder = tmp_path_factory.mktemp("trained")
+    run = gantool.train("consingan", picture(folder / "photo.png"), preset="tiny", seed=1, out=folder / "runs")
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def plugin_folder(tmp_path_factory):
+    """A folder that, on sys.path, is an installed package with good and broken families."""
+    folder = tmp_path_factory.mktemp("plugin")
+    (folder / "slowgan.py").write_text(PLUGIN)
+    (folder / "slowgan_model.py").write_text(MODEL)
+    (folder / "slowgan_crash.py").write_text("raise SystemExit('this plug-in leaves')\n")
+    info = folder / "slowgan-1.5.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slowgan\nVersion: 1.5\n")
+    (info / "entry_points.txt").write_text(ENTRY_POINTS)
+    return folder
+
+
+@pytest.fixture
+def plugin(plugin_folder, monkeypatch):
+    """The package is installed in this process."""
+    monkeypatch.syspath_prepend(str(plugin_folder))
+    registry.entries.cache_clear()
+    yield
+    registry.entries.cache_clear()
+
+
+@pytest.fixture
+def start(plugin_folder):
+    """Start the program (`python -m gantool`) with the plug-in installed; killed at the end if need be."""
+    started = []
+
+    def popen(*words, cwd: Path, env=()):
+        path = os.pathsep.join([str(plugin_folder), os.environ.get("PYTHONPATH", "")])
+        process = subprocess.Popen(
+            [sys.executable, "-m", "gantool", *map(str, words)],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": path, **dict(env)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield popen
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
