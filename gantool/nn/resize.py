@@ -8,6 +8,7 @@ axis are treated differently. `BicubicWindow` is PyTorch's bicubic (align_corner
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -111,7 +112,7 @@ def resize_single_image(
 # --- bicubic with aligned corners, on windows -------------------------------------------------------------
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=4096)
 def _align_corners_matrix(length: int, target: int, out: tuple[int, int], src: tuple[int, int]) -> Tensor:
     """Dense float64 weights (out[1]-out[0], src[1]-src[0]) of one axis; see `bicubic_window`."""
     a = -0.75  # PyTorch's (and OpenCV's) choice of Keys' parameter
@@ -155,11 +156,24 @@ def bicubic_window(x: Tensor, full: tuple[int, int], src: Box, target: tuple[int
     Returns:
         (N, C, out rows, out columns); equal to the cropped whole result up to rounding.
     """
-    rows = _align_corners_matrix(full[0], target[0], out[0], src[0]).to(x)
-    cols = _align_corners_matrix(full[1], target[1], out[1], src[1]).to(x)
     n, c, h, w = x.shape
-    # Work on (N, H, W, C) memory, which the convolutions use, so that no copy changes the layout.
-    nhwc = x.permute(0, 2, 3, 1)
-    tall = rows @ nhwc.reshape(n, h, w * c)
-    wide = cols @ tall.reshape(n * rows.shape[0], w, c)
-    return wide.reshape(n, rows.shape[0], cols.shape[0], c).permute(0, 3, 1, 2)
+    # Work on (N, H, W, C) memory, which the convolutions use, so that no copy changes the layout. Each output
+    # sample needs four source samples: products over short blocks skip most of the zeros of a dense matrix.
+    flat = x.permute(0, 2, 3, 1).reshape(n, h, w * c)
+    tall = torch.cat([m @ flat[:, a:b] for m, a, b in _blocks(full[0], target[0], out[0], src[0], x)], 1)
+    tall = tall.reshape(n * tall.shape[1], w, c)
+    wide = torch.cat([m @ tall[:, a:b] for m, a, b in _blocks(full[1], target[1], out[1], src[1], x)], 1)
+    return wide.reshape(n, -1, wide.shape[1], c).permute(0, 3, 1, 2)
+
+
+BLOCK = 48
+
+
+def _blocks(
+    length: int, target: int, out: tuple[int, int], src: tuple[int, int], like: Tensor
+) -> Iterator[tuple[Tensor, int, int]]:
+    """Interpolation matrices of BLOCK output samples each, with the source samples (in `src`) they take."""
+    for start in range(out[0], out[1], BLOCK):
+        part = (start, min(start + BLOCK, out[1]))
+        low, high = source_window(length, target, part)
+        yield _align_corners_matrix(length, target, part, (low, high)).to(like), low - src[0], high - src[0]

@@ -196,20 +196,20 @@ class Generator(nn.Module):
         return out
 
     def next_features(
-        self, stage: int, x: Tensor, noise: Tensor, sizes: Sequence[Size], boxes: Sequence[Box]
+        self, stage: int, x: Tensor, noise: Tensor, amp: Tensor, sizes: Sequence[Size], boxes: Sequence[Box]
     ) -> Tensor:
-        """Stage k > 0: the features of stage k - 1 on their box, and scaled noise, to features on k's box."""
+        """Stage k > 0: the features of stage k - 1 on their box, and noise times `amp`, to features on k's box."""
         low, high, src, out = sizes[stage - 1], sizes[stage], boxes[stage - 1], boxes[stage]
         body = self.body[stage]
         if self.noisy_border:
             margin = 2 * self.layers
             larger = (high[0] + margin, high[1] + margin)
             wide = bicubic_window(x, low, src, larger, self.noise_box(stage, out, high))
-            bordered: Tensor = bicubic_window(x, low, src, high, out) + body(wide + noise)
+            bordered: Tensor = bicubic_window(x, low, src, high, out) + body(torch.addcmul(wide, noise, amp))
             return bordered
         near = self.noise_box(stage, out, high)
         wide = bicubic_window(x, low, src, high, near)
-        padded = F.pad(wide + noise, _missing(out, near, self.layers))
+        padded = F.pad(torch.addcmul(wide, noise, amp), _missing(out, near, self.layers))
         top, left = out[0][0] - near[0][0], out[1][0] - near[1][0]
         inner = wide[:, :, top : top + out[0][1] - out[0][0], left : left + out[1][1] - out[1][0]]
         result: Tensor = inner + body(padded)
@@ -232,7 +232,7 @@ class Generator(nn.Module):
             if k == 0:
                 x = self.first_features(noise)
             elif x is not None:
-                x = self.next_features(k, x, noise * amps[k], sizes, boxes)
+                x = self.next_features(k, x, noise, amps[k], sizes, boxes)
         if x is None:
             raise ValueError("stages above 0 need the features of the stage below")
         return x
