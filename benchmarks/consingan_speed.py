@@ -26,7 +26,7 @@ from torch import Tensor
 
 from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
-from gantool.engine.devices import device_name, pick_device, synchronize
+from gantool.engine.devices import device_name, keep_freed_memory, pick_device, synchronize
 from gantool.engine.model import Context, DataShape
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.model import ConSinGAN
@@ -145,7 +145,9 @@ def main() -> None:
         plain.step(), ours.step()
         times: tuple[list[float], list[float]] = ([], [])
         for _ in range(args.rounds):
+            keep_freed_memory(False)  # the C library's defaults, as a plain loop has them
             times[0].append(seconds(plain.step, device, n))
+            keep_freed_memory()
             times[1].append(seconds(ours.step, device, n))
         a, b = min(times[0]), min(times[1])
         h, w = ours.model.sizes[k]

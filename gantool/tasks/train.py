@@ -11,7 +11,7 @@ from typing import Any
 from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
 from gantool.engine.callbacks import Previews
-from gantool.engine.devices import pick_device, versions
+from gantool.engine.devices import keep_freed_memory, pick_device, versions
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Callback, Trainer
 from gantool.errors import DataError, Diverged, GantoolError, Interrupted, MemoryShort, RunError
@@ -151,6 +151,7 @@ def _fit(
     stop: Callable[[], bool],
     say: Say,
 ) -> Run:
+    keep_freed_memory()
     with run.dir.lock():
         run.dir.update(status="running")
         status = "failed"
