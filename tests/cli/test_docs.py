@@ -1,0 +1,68 @@
+"""docs/cli.md shows what the program really answers."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
+
+
+def examples():
+    """{heading: the JSON below it}."""
+    parts = re.split(r"^### (.*)$", TEXT, flags=re.M)[1:]
+    found = {}
+    for heading, body in zip(parts[::2], parts[1::2], strict=True):
+        block = re.search(r"```json\n(.*?)```", body, flags=re.S)
+        if block:
+            found[heading] = json.loads(block[1])
+    return found
+
+
+def same_shape(shown, real, where="data"):
+    """Keys are equal all the way down; NAME stands for any key, a list's first item for all of them."""
+    if isinstance(shown, dict):
+        assert isinstance(real, dict), where
+        if set(shown) == {"NAME"}:
+            for key, value in real.items():
+                same_shape(shown["NAME"], value, f"{where}.{key}")
+            return
+        assert set(real) == set(shown), where
+        for key, value in shown.items():
+            same_shape(value, real[key], f"{where}.{key}")
+    elif isinstance(shown, list):
+        assert isinstance(real, list), where
+        for item in real if shown else ():
+            same_shape(shown[0], item, f"{where}[]")
+
+
+CALLS = {
+    "train": ["train", "consingan", "a.png", "gone.png", "--preset", "tiny", "--iterations", "1"],
+    "train --dry-run": ["train", "consingan", "a.png", "--preset", "tiny", "--dry-run"],
+    "sample, animate": ["sample", "RUN", "-n", "1", "--to", "drawn"],
+    "runs diff": ["runs", "diff", "RUN", "RUN"],
+    "report": ["report", "RUN", "--to", "page.html"],
+    "families": ["families"],
+    "info": ["info", "consingan"],
+    "config init": ["config", "init", "consingan"],
+    "config show": ["config", "show", "RUN"],
+    "doctor": ["doctor"],
+}
+
+
+def test_every_example_is_compared():
+    assert set(examples()) == set(CALLS)
+
+
+@pytest.mark.parametrize("heading", CALLS)
+def test_the_examples_have_the_keys_of_the_answers(cli, here, trained, heading):
+    words = [str(trained) if word == "RUN" else word for word in CALLS[heading]]
+    said = cli(*words, "--json")
+    same_shape(examples()[heading], said.reply["data"])
+
+
+def test_every_command_is_in_the_overview(cli):
+    for line in re.findall(r"^gantool (.*?)   ", TEXT, flags=re.M):
+        words = [word for word in line.split() if word.isalpha() and word.islower()]
+        assert cli(*words, "--help").code == 0
