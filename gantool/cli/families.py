@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import typer
 
@@ -34,6 +35,9 @@ def add_families(training: typer.Typer, words: Sequence[str]) -> None:
 
 def _add_unusable(training: typer.Typer, name: str, problem: str = "") -> None:
     def command(talk: Talk) -> Result:
+        if Path(name).exists() and not any(entry.name == name for entry in registry.entries()):
+            example = next(iter(registry.families()))
+            raise UsageError(f"{name} stands where the family should.", f"gantool train {example} {name}")
         if not problem:
             registry.get(name)  # raises: unknown, with the nearest name, or broken, with its reason
         raise UsageError(

@@ -10,6 +10,7 @@ import pytest
     ("words", "code", "kind", "text"),
     [
         (["train", "consingn", "a.png"], 2, "usage", "Did you mean consingan?"),
+        (["train", "a.png"], 2, "usage", "a.png stands where the family should."),
         (["train", "zzz", "a.png"], 2, "usage", "`gantool families` lists them."),
         (["train", "consingan", "gone.png"], 1, "data", "There is no file gone.png."),
         (["train", "consingan", "a.png", "--stages", "99"], 2, "config", "`stages` = 99 (from flag)"),
