@@ -11,6 +11,8 @@ from gantool.engine.rundir import RunDir
 from gantool.engine.trainer import Progress
 from gantool.family import Reconstructs
 
+READABLE = 160  # pixels across: smaller pictures are shown enlarged, with hard pixels
+
 
 class Previews:
     """Draws a few pictures from fixed noise at the end of each stage: previews/stage-01.png, ..."""
@@ -31,7 +33,9 @@ class Previews:
         samples = list(to_uint8(model.preview()))
         pictures += samples
         labels += [f"sample {i}" for i in range(len(samples))]
-        sheet = contact_sheet(pictures, labels=labels, columns=len(pictures))
+        times = max(1, READABLE // pictures[0].shape[1])
+        enlarged = [p.repeat(times, axis=0).repeat(times, axis=1) for p in pictures]
+        sheet = contact_sheet(enlarged, labels=labels, columns=len(pictures))
         self.folder.mkdir(exist_ok=True)
         save_png(sheet, self.folder / f"stage-{progress.state.stage + 1:02d}.png", overwrite=True)
 

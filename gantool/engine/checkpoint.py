@@ -76,7 +76,9 @@ def save_checkpoint(folder: Path, model: GanModel, generator: torch.Generator, s
     name = f"step-{state.total:07d}" + ("-end" if state.stage_end else "")
     final, temporary = folder / name, folder / f"{name}.tmp"
     if final.exists():
-        return final
+        if _damage(final) is None:
+            return final
+        os.replace(final, folder / f"{name}.damaged.tmp")
     record = {"schema": SCHEMA, **asdict(state), "sha256": {k: _sha256(v) for k, v in parts.items()}}
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -113,21 +115,30 @@ def find_checkpoint(folder: Path, say: Callable[[str], None] = lambda _: None) -
     """
     candidates = sorted((p for p in folder.glob("step-*") if p.suffix != ".tmp"), key=_age, reverse=True)
     for path in candidates:
-        try:
+        problem = _damage(path)
+        if problem is None:
             record = read_json(path / "state.json")
-            for part, digest in record["sha256"].items():
-                if _sha256((path / part).read_bytes()) != digest:
-                    raise RunError(f"{path / part} is damaged.")
-            if record["schema"] != SCHEMA:
-                raise RunError(f"{path.name} has schema {record['schema']}, this gantool knows {SCHEMA}.")
-            fields = State.__dataclass_fields__
-            return path, State(**{k: v for k, v in record.items() if k in fields})
-        except (RunError, OSError, KeyError, TypeError) as error:
-            say(f"Checkpoint {path.name} is passed over: {error}")
+            return path, State(**{k: v for k, v in record.items() if k in State.__dataclass_fields__})
+        say(f"Checkpoint {path.name} is passed over: {problem}")
     if candidates:
         raise RunError(
             f"No checkpoint in {folder} can be read.", "Restore the folder from a copy, or train anew."
         )
+    return None
+
+
+def _damage(path: Path) -> str | None:
+    """What is wrong with a checkpoint, or None."""
+    try:
+        record = read_json(path / "state.json")
+        if record["schema"] != SCHEMA:
+            return f"it has schema {record['schema']}, this gantool knows {SCHEMA}."
+        for part, digest in record["sha256"].items():
+            if _sha256((path / part).read_bytes()) != digest:
+                return f"{part} is damaged."
+        State(**{k: v for k, v in record.items() if k in State.__dataclass_fields__})
+    except (RunError, OSError, KeyError, TypeError, AttributeError) as error:
+        return str(error)
     return None
 
 
@@ -163,7 +174,9 @@ def load_training(path: Path, model: GanModel, generator: torch.Generator) -> No
                     torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
                 )
                 optimizer.state[parameter][key.removeprefix(prefix)] = like.copy_(value)
-    generator.set_state(load((path / "rng.safetensors").read_bytes())["generator"])
+    state = load((path / "rng.safetensors").read_bytes())["generator"]
+    if state.shape == generator.get_state().shape:
+        generator.set_state(state)  # another kind of device has another kind of state, and starts afresh
 
 
 def _optimizer_tensors(optimizers: dict[str, Optimizer]) -> dict[str, Tensor]:

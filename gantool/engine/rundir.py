@@ -122,18 +122,22 @@ class RunDir:
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Append one line to metrics.jsonl. A full disk costs the line, not the run."""
-        with contextlib.suppress(OSError), open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
+        with contextlib.suppress(OSError), open(self.path / "metrics.jsonl", "ab+") as file:
+            torn = False
+            if file.seek(0, os.SEEK_END):  # a kill can leave half a line: ours begins on a new one
+                file.seek(-1, os.SEEK_END)
+                torn = file.read(1) != b"\n"
+            file.write((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """The log, in order of steps; where a resumed run wrote a step twice, the later entry counts."""
         entries: dict[int, dict[str, Any]] = {}
         try:
-            lines = (self.path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            lines = (self.path / "metrics.jsonl").read_bytes().splitlines()
         except OSError:
             return []
         for line in lines:
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # a line torn by a kill
+            with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError):  # a line torn by a kill
                 entry = json.loads(line)
                 entries[int(entry["total"])] = entry
         return [entries[key] for key in sorted(entries)]

@@ -95,7 +95,8 @@ class Trainer:
         stages = model.stages()
         self.budget = Budget(settings.max_time, stages) if settings.max_time else None
         self.progress = Progress(stages, State(schedule=[s.steps for s in stages]))
-        self.saved_at = time.monotonic()
+        self.saved_at = self.clock = time.monotonic()
+        self.entered = (0, 0.0)  # steps and seconds when this session took up the stage
 
     def fit(self) -> None:
         """Train what is left of the schedule.
@@ -114,29 +115,36 @@ class Trainer:
                 self.model.enter(stages[index])
                 self.model.prepare(stages[index], self.data, ctx)
             elif state.stage_end:
+                self._end_stage()  # a kill may have come between checkpoint and callbacks
                 continue
-            began, first = time.monotonic(), state.step
+            self.clock, self.entered = time.monotonic(), (state.step, state.seconds)
             while state.step < stages[index].steps:
                 ctx.stage, ctx.step = stages[index], state.step
                 metrics = self.model.train_step(self.data.batch(state.step), ctx)
                 state.step += 1
-                self._after_step(metrics, time.monotonic() - began, state.step - first)
-                began, first = time.monotonic(), state.step
+                self._after_step(metrics)
             self.model.leave(stages[index])
             state.stage_end = True
             self._save()
-            for callback in self.callbacks:
-                callback.stage_end(self.progress, self.model)
+            self._end_stage()
         for callback in self.callbacks:
             callback.run_end(self.progress, self.model)
 
-    def _after_step(self, metrics: Metrics, seconds: float, steps: int) -> None:
+    def _end_stage(self) -> None:
+        for callback in self.callbacks:
+            callback.stage_end(self.progress, self.model)
+
+    def _after_step(self, metrics: Metrics) -> None:
         progress, state = self.progress, self.progress.state
+        if self.budget is not None and state.step == PROBE:
+            synchronize(self.model.device)
+        # From step to step, so that waiting for the device counts wherever it happens; saving does not.
+        seconds, self.clock = time.monotonic() - self.clock, time.monotonic()
         state.seconds += seconds
         progress.session_seconds += seconds
-        progress.session_steps += steps
+        progress.session_steps += 1
         if self.budget is not None and state.step == PROBE:
-            self._fit_budget(seconds)
+            self._fit_budget(self.budget)
         last = state.step >= progress.stage.steps
         progress.fresh = last or state.step % self.settings.log_every == 0
         if progress.fresh:
@@ -149,12 +157,11 @@ class Trainer:
         if not last and time.monotonic() - self.saved_at >= self.settings.save_every:
             self._save()
 
-    def _fit_budget(self, seconds: float) -> None:
+    def _fit_budget(self, budget: Budget) -> None:
         """Shorten the schedule from this stage on; it is part of the state, so a resumed run keeps it."""
-        assert self.budget is not None
-        synchronize(self.model.device)
         state = self.progress.state
-        fitted = self.budget.fit(state.stage, state.step, seconds, state.seconds)
+        steps, seconds = state.step - self.entered[0], state.seconds - self.entered[1]
+        fitted = budget.fit(state.stage, state.step, seconds / max(steps, 1), state.seconds)
         state.schedule[state.stage :] = fitted
         self._apply_schedule()
 
@@ -187,7 +194,7 @@ class Trainer:
 
     def _save(self) -> None:
         save_checkpoint(self.run.checkpoints, self.model, self.generator, self.progress.state)
-        self.saved_at = time.monotonic()
+        self.saved_at = self.clock = time.monotonic()
 
     def _restore(self) -> set[int]:
         """Load the newest whole checkpoint, if any; returns the stages that are built."""

@@ -176,10 +176,7 @@ def _gather(run: Run, say: Callable[[str], None]) -> _Facts:
     attempt("The checkpoints cannot be used", state)
     if facts.spec and facts.tables:
         attempt("The model cannot be built", model)
-    try:
-        facts.log = _whole(run.dir.metrics())
-    except (ValueError, OverflowError):  # not UTF-8, or a count that is infinite
-        note("metrics.jsonl is damaged and cannot be read, so no losses are shown.")
+    facts.log = _whole(run.dir.metrics())
     return facts
 
 

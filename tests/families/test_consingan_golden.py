@@ -177,7 +177,10 @@ def test_critic_scores_and_losses() -> None:
     assert error(total, data["errD_total"]) < 1e-4
     total.backward()
     for name, p in critic.named_parameters():
-        assert error(p.grad, data[f"total_grad/{name}"]) < 1e-4, name
+        if name == "tail.bias":  # real and fake scores cancel: exactly 0 there, rounding here
+            assert float(p.grad.abs()) < 1e-6
+        else:
+            assert error(p.grad, data[f"total_grad/{name}"]) < 1e-4, name
 
 
 @pytest.mark.parametrize("i", [0, 1, 2])
