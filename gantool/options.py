@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import tomllib
 import typing
 from collections.abc import Mapping
@@ -96,7 +97,8 @@ def resolve(
 ) -> Resolved[C]:
     """Fill `config_type` from layers of (origin, values), lowest first; later layers win.
 
-    Values may be text ("1e-3", "true", "none"): they are converted to the option's type.
+    Values may be text ("1e-3", "true"): they are converted to the option's type. The text "none" is None for an
+    option that may be None, unless "none" is one of its choices.
 
     Raises:
         ConfigError: an unknown option (with the nearest known one), a wrong type or a value out of bounds.
@@ -111,9 +113,17 @@ def resolve(
                 near = difflib.get_close_matches(name, known, n=1)
                 did = f"Did you mean `{near[0]}`?" if near else f"Known options: {', '.join(known)}."
                 raise ConfigError(f"There is no option `{raw_name}` (from {origin}).", did)
-            values[name] = None if isinstance(value, str) and value.lower() == "none" else value
+            values[name] = None if _means_none(value, known[name].type) else value
             origins[name] = origin
     return Resolved(_validate(config_type, known, values, origins), origins)
+
+
+def _means_none(value: Any, kind: Any) -> bool:
+    if not isinstance(value, str) or value.strip().lower() != "none":
+        return False
+    parts = typing.get_args(kind)
+    choices = [choice for part in (kind, *parts) for choice in typing.get_args(part)]
+    return type(None) in parts and "none" not in choices
 
 
 def _validate(
@@ -125,6 +135,10 @@ def _validate(
     # pydantic is imported here and nowhere else: it costs 0.1 s that `gantool --help` must not pay.
     from pydantic import ConfigDict, Field, ValidationError, create_model
 
+    for name, value in values.items():  # pydantic would take true for 1
+        allowed = (known[name].type, *typing.get_args(known[name].type))
+        if isinstance(value, bool) and bool not in allowed and (int in allowed or float in allowed):
+            raise _not_allowed(known[name], value, origins[name], "a number")
     fields: dict[str, Any] = {}
     for name, info in known.items():
         limits: dict[str, Any] = dict(info.bounds)
@@ -138,11 +152,15 @@ def _validate(
         first = error.errors()[0]
         name = str(first["loc"][0])
         problem = first["msg"].removeprefix("Input should be ")
-        raise ConfigError(
-            f"`{name}` = {values.get(name)!r} (from {origins[name]}) is not allowed: it should be {problem}.",
-            f"{known[name].flag}: {known[name].help}",
-        ) from None
+        raise _not_allowed(known[name], values.get(name), origins[name], problem) from None
     return config_type(**{name: getattr(checked, name) for name in known})
+
+
+def _not_allowed(info: OptionInfo, value: Any, origin: str, problem: str) -> ConfigError:
+    return ConfigError(
+        f"`{info.name}` = {value!r} (from {origin}) is not allowed: it should be {problem}.",
+        f"{info.flag}: {info.help}",
+    )
 
 
 def parse_sets(pairs: typing.Iterable[str]) -> dict[str, str]:
@@ -159,7 +177,7 @@ def parse_sets(pairs: typing.Iterable[str]) -> dict[str, str]:
 def read_toml(path: Path) -> dict[str, Any]:
     """Read a TOML file of options. Raises ConfigError with the place of the mistake."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark first
     except OSError as error:
         raise ConfigError(
             f"Cannot read {path}: {error.strerror}.", "Check the path given to --config."
@@ -181,7 +199,8 @@ def toml_value(value: Any) -> str:
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         for char, code in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
             escaped = escaped.replace(char, code)
-        return f'"{escaped}"'
+        # TOML allows no other control character in a string.
+        return '"' + re.sub(r"[\x00-\x1f\x7f]", lambda m: f"\\u{ord(m[0]):04x}", escaped) + '"'
     if isinstance(value, list | tuple):
         return "[" + ", ".join(toml_value(v) for v in value) + "]"
     raise TypeError(f"no TOML for {type(value).__name__}")
