@@ -60,9 +60,7 @@ class FamilySpec:
     def preset(self, name: str) -> Preset:
         """The preset of that name. Raises ConfigError that lists the known ones."""
         if name not in self.presets:
-            raise ConfigError(
-                f"{self.name} has no preset `{name}`.", f"Its presets: {', '.join(self.presets)}."
-            )
+            raise ConfigError(f"{self.name} has no preset `{name}`.", f"Its presets: {', '.join(self.presets)}.")
         return self.presets[name]
 
     def default_preset(self, accelerator: bool) -> str:
@@ -73,6 +71,14 @@ class FamilySpec:
         """Import and return the model class (imports torch)."""
         module, _, name = self.model.partition(":")
         return cast("type[GanModel]", getattr(importlib.import_module(module), name))
+
+
+@dataclass(frozen=True)
+class DataShape:
+    """What a model must know of its data before it sees any: the size of the pictures, in pixels."""
+
+    height: int
+    width: int
 
 
 # --- capabilities: a command asks for one of these, never for a family's name -------------------------------

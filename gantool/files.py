@@ -86,9 +86,7 @@ def read_json(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_bytes())
     except OSError as error:
-        raise RunError(
-            f"Cannot read {path}: {_reason(error)}.", "Check the path and its permissions."
-        ) from error
+        raise RunError(f"Cannot read {path}: {_reason(error)}.", "Check the path and its permissions.") from error
     except (ValueError, RecursionError) as error:
         where = f" (line {error.lineno})" if isinstance(error, json.JSONDecodeError) else ""
         raise RunError(f"{path} is not valid JSON{where}.", "Restore it from a copy or remove it.") from error

@@ -179,9 +179,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors put a mark first
     except OSError as error:
-        raise ConfigError(
-            f"Cannot read {path}: {error.strerror}.", "Check the path given to --config."
-        ) from None
+        raise ConfigError(f"Cannot read {path}: {error.strerror}.", "Check the path given to --config.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} is not valid TOML: {error}.",

@@ -32,9 +32,7 @@ class Entry:
 @lru_cache(maxsize=1)
 def entries() -> tuple[Entry, ...]:
     """All families, built-in ones first; broken ones carry `problem` instead of `spec`."""
-    found = [
-        Entry(name, "built-in", importlib.import_module(f"gantool.families.{name}").SPEC) for name in BUILT_IN
-    ]
+    found = [Entry(name, "built-in", importlib.import_module(f"gantool.families.{name}").SPEC) for name in BUILT_IN]
     taken = set(BUILT_IN)
     for point in sorted(metadata.entry_points(group=GROUP), key=lambda p: p.name):
         origin = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"

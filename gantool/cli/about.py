@@ -36,11 +36,7 @@ def about(spec: FamilySpec) -> list[RenderableType]:
     lines.append(table(["  Name", "What for", "Values"], presets))
     infos = option_infos(spec.config)
     for group in dict.fromkeys(info.group for info in infos):
-        rows = [
-            [f"  {i.flag}", _kind(i.type), plain(i.default), _range(i), i.help]
-            for i in infos
-            if i.group == group
-        ]
+        rows = [[f"  {i.flag}", _kind(i.type), plain(i.default), _range(i), i.help] for i in infos if i.group == group]
         lines += ["", group, table(["  Flag", "Type", "Default", "Range", "What"], rows)]
     return lines
 

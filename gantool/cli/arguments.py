@@ -30,6 +30,4 @@ RUN = Annotated[
     str,
     typer.Argument(metavar="RUN", help="path, beginning of an id, or latest", autocompletion=complete_run),
 ]
-FAMILY = Annotated[
-    str, typer.Argument(metavar="FAMILY", help="see `gantool families`", autocompletion=complete_family)
-]
+FAMILY = Annotated[str, typer.Argument(metavar="FAMILY", help="see `gantool families`", autocompletion=complete_family)]

@@ -15,9 +15,7 @@ TRAIN, APPLY, MEASURE, RUNS, SETUP = "Train", "Apply", "Measure", "Runs", "Setup
 OUTPUT = "Output"
 
 _FLAGS = {
-    "as_json": Annotated[
-        bool, typer.Option("--json", help="the result as one JSON object", rich_help_panel=OUTPUT)
-    ],
+    "as_json": Annotated[bool, typer.Option("--json", help="the result as one JSON object", rich_help_panel=OUTPUT)],
     "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="say nothing", rich_help_panel=OUTPUT)],
     "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="say more", rich_help_panel=OUTPUT)],
     # `main` looks for this one before anything is printed.
@@ -51,8 +49,6 @@ def with_flags(function: Callable[..., Result]) -> Callable[..., None]:
     return command
 
 
-def add(
-    app: typer.Typer, function: Callable[..., Result], panel: str | None = None, name: str | None = None
-) -> None:
+def add(app: typer.Typer, function: Callable[..., Result], panel: str | None = None, name: str | None = None) -> None:
     """Put a command on `app`; its name is the function's unless given, its help the docstring."""
     app.command(name or function.__name__, rich_help_panel=panel)(with_flags(function))

@@ -73,8 +73,7 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
         lines.append(f"  time      {when}")
     lines += [
         f"  weights   {networks} parameters",
-        f"  memory    about {size(plan.memory)} beside the program;"
-        f" a checkpoint takes about {size(plan.checkpoint)}",
+        f"  memory    about {size(plan.memory)} beside the program; a checkpoint takes about {size(plan.checkpoint)}",
         f"  device    {plan.device}, seed {plan.settings.config.seed}",
         f"  output    {plan.out / plan.spec.name}",
     ]
@@ -85,10 +84,7 @@ def stage_table(plan: Plan) -> RenderableType:
     """Stage, size, steps and time."""
     return table(
         ["Stage", "Size", "Steps", "Time"],
-        [
-            [s.name, pixels(*s.size), s.steps, duration(s.steps * t) if t is not None else ""]
-            for s, t in _timed(plan)
-        ],
+        [[s.name, pixels(*s.size), s.steps, duration(s.steps * t) if t is not None else ""] for s, t in _timed(plan)],
     )
 
 

@@ -40,9 +40,7 @@ def _add_unusable(training: typer.Typer, name: str, problem: str = "") -> None:
             raise UsageError(f"{name} stands where the family should.", f"gantool train {example} {name}")
         if not problem:
             registry.get(name)  # raises: unknown, with the nearest name, or broken, with its reason
-        raise UsageError(
-            f"The family {name} cannot be trained ({problem}).", "Update or uninstall that package."
-        )
+        raise UsageError(f"The family {name} cannot be trained ({problem}).", "Update or uninstall that package.")
 
     anything = {"ignore_unknown_options": True, "allow_extra_args": True}
     training.command(name, hidden=True, add_help_option=False, context_settings=anything)(with_flags(command))

@@ -81,9 +81,7 @@ def _own_parameters(spec: FamilySpec) -> list[inspect.Parameter]:
         "dry_run": (Annotated[bool, typer.Option("--dry-run", help="say what would be done, and stop")], False),
         "config": (Annotated[Path | None, typer.Option(**panel("TOML file of options"))], None),
         "sets": (
-            Annotated[
-                list[str] | None, typer.Option("--set", metavar="NAME=VALUE", **panel("one option; repeatable"))
-            ],
+            Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", **panel("one option; repeatable"))],
             None,
         ),
         "out": (Annotated[Path, typer.Option(**panel("folder of the runs"))], Path("runs")),

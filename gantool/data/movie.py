@@ -37,9 +37,7 @@ def save_gif(frames: Sequence[Pixels], path: str | Path, fps: float, *, overwrit
     ends = [round(100 * (index + 1) / min(fps, 50)) for index in range(len(frames))]
     delays = [10 * (end - start) for start, end in zip([0, *ends], ends, strict=False)]
     buffer = io.BytesIO()
-    images[0].save(
-        buffer, "GIF", save_all=True, append_images=images[1:], duration=delays, loop=0, optimize=False
-    )
+    images[0].save(buffer, "GIF", save_all=True, append_images=images[1:], duration=delays, loop=0, optimize=False)
     atomic_write(path, buffer.getvalue(), overwrite=overwrite, sync=False)
 
 
@@ -104,9 +102,7 @@ def _shared_palette(frames: Sequence[Pixels]) -> Image.Image:
     """A 256-colour palette for all frames, by median cut of a regular sample of their pixels."""
     total = len(frames) * frames[0].shape[0] * frames[0].shape[1]
     every = max(1, total // _PALETTE_PIXELS)
-    sample = np.concatenate(
-        [frame.reshape(-1, 3)[index % every :: every] for index, frame in enumerate(frames)]
-    )
+    sample = np.concatenate([frame.reshape(-1, 3)[index % every :: every] for index, frame in enumerate(frames)])
     return Image.fromarray(np.ascontiguousarray(sample[None])).quantize(256, Image.Quantize.MEDIANCUT)
 
 

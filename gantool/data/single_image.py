@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gantool.data.image import Picture, to_tensor
+from gantool.family import DataShape
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from gantool.engine.model import DataShape
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,6 @@ class SingleImage:
     @property
     def shape(self) -> DataShape:
         """Its size."""
-        from gantool.engine.model import DataShape
-
         return DataShape(self.source.height, self.source.width)
 
     @property

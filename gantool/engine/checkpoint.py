@@ -121,9 +121,7 @@ def find_checkpoint(folder: Path, say: Callable[[str], None] = lambda _: None) -
             return path, State(**{k: v for k, v in record.items() if k in State.__dataclass_fields__})
         say(f"Checkpoint {path.name} is passed over: {problem}")
     if candidates:
-        raise RunError(
-            f"No checkpoint in {folder} can be read.", "Restore the folder from a copy, or train anew."
-        )
+        raise RunError(f"No checkpoint in {folder} can be read.", "Restore the folder from a copy, or train anew.")
     return None
 
 
@@ -170,9 +168,7 @@ def load_training(path: Path, model: GanModel, generator: torch.Generator) -> No
             for key in [k for k in tensors if k.startswith(prefix)]:
                 value = tensors[key]
                 # In the parameter's own memory layout, which fused kernels rely on.
-                like = (
-                    torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
-                )
+                like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
                 optimizer.state[parameter][key.removeprefix(prefix)] = like.copy_(value)
     state = load((path / "rng.safetensors").read_bytes())["generator"]
     if state.shape == generator.get_state().shape:

@@ -7,12 +7,13 @@ import ctypes
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from gantool._version import __version__
-from gantool.errors import UsageError
+from gantool.errors import MemoryShort, UsageError
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -66,6 +67,18 @@ def keep_freed_memory(keep: bool = True) -> None:
         mallopt = ctypes.CDLL("libc.so.6").mallopt
         mallopt(mmap_threshold, 2**30 if keep else 32 * 2**20)
         mallopt(trim_threshold, 2**31 - 1 if keep else 64 * 2**20)
+
+
+@contextlib.contextmanager
+def enough_memory(hint: str) -> Iterator[None]:
+    """Inside, running out of memory (the machine's or the device's) is a MemoryShort with this hint."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        text = str(error)
+        if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+            raise MemoryShort("The memory does not suffice for this.", hint) from error
+        raise
 
 
 def rank() -> int:

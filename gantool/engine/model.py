@@ -12,17 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gantool.family import SampleRequest
+from gantool.family import DataShape, SampleRequest
 
 Metrics = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class DataShape:
-    """What a model must know of its data before it sees any: the size of the pictures."""
-
-    height: int
-    width: int
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -153,7 +154,7 @@ class Trainer:
             callback.step(progress)
         if self.stop():
             self._save()
-            raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {self.run.path}")
+            raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {shlex.quote(str(self.run.path))}")
         if not last and time.monotonic() - self.saved_at >= self.settings.save_every:
             self._save()
 
@@ -177,8 +178,7 @@ class Trainer:
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
             raise Diverged(
-                f"Training diverged: {', '.join(wrong)} is not finite at step {state.step} "
-                f"of {progress.stage.name}.",
+                f"Training diverged: {', '.join(wrong)} is not finite at step {state.step} of {progress.stage.name}.",
                 "The last good checkpoint is kept. Try a lower learning rate or another seed.",
             )
         progress.metrics = values

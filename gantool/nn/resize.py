@@ -64,9 +64,7 @@ def _resize_axis(image: FloatArray, axis: int, target: int, factor: float, antia
     return np.moveaxis(out, 0, axis)
 
 
-def resize_array(
-    image: FloatArray, *, scale: float | None = None, size: tuple[int, int] | None = None
-) -> FloatArray:
+def resize_array(image: FloatArray, *, scale: float | None = None, size: tuple[int, int] | None = None) -> FloatArray:
     """Bicubic resize of an (H, W, ...) float array, by a factor or to a size (height, width).
 
     By a factor the size becomes ceil(H * scale), ceil(W * scale). The vertical factor alone decides on
@@ -97,9 +95,7 @@ def truncate_to_levels(image: Tensor) -> npt.NDArray[np.uint8]:
     return unit.permute(1, 2, 0).cpu().numpy().astype(np.uint8)
 
 
-def resize_single_image(
-    image: Tensor, *, scale: float | None = None, size: tuple[int, int] | None = None
-) -> Tensor:
+def resize_single_image(image: Tensor, *, scale: float | None = None, size: tuple[int, int] | None = None) -> Tensor:
     """The resize of SinGAN's and ConSinGAN's pyramids: (1, C, H, W) in [-1, 1] to (1, C, h, w), clamped.
 
     Source: the `imresize` step of both official codes; golden numbers in tests/golden/consingan_resize.npz.

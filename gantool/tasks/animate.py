@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from gantool.data.image import save_gif, save_mp4, to_uint8
+from gantool.engine.devices import enough_memory
 from gantool.errors import UsageError
 from gantool.family import AnimateRequest, Animates
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
@@ -55,7 +56,8 @@ def animate(
     folder = new_folder(found, "animations", to)
     request = AnimateRequest(frames, alpha, beta, start_stage, seed, pixels)
     film = model.animate(request)
-    pictures = [to_uint8(next(film))[0] for _ in progress(range(frames))]
+    with enough_memory("Ask for a smaller --size or fewer --frames."):
+        pictures = [to_uint8(next(film))[0] for _ in progress(range(frames))]
     files = [folder / "film.gif"]
     save_gif(pictures, files[0], fps=fps)
     if save_mp4(pictures, folder / "film.mp4", fps=fps):

@@ -188,9 +188,7 @@ def time_steps(
             synchronize(device)
             times.append(time.perf_counter() - start)
         measured.append(min(times))
-        expected = (
-            measured[-1] * 4 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
-        )
+        expected = measured[-1] * 4 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
         if time.perf_counter() - began + expected > patience:
             break
     last = len(measured) - 1

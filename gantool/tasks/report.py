@@ -102,9 +102,7 @@ def report(
     target = _target(found, to)
     facts = _gather(found, say)
     seeds = list(range(seed, seed + samples))
-    shown = (
-        pictures(facts.model, seeds) if facts.model else [html.paragraph("There are no samples: see above.")]
-    )
+    shown = pictures(facts.model, seeds) if facts.model else [html.paragraph("There are no samples: see above.")]
     sections = [
         html.section("Pictures", *shown),
         html.section("How the losses went", *_curves(facts)),

@@ -127,9 +127,7 @@ def _patch_rows(real: Tensor, drawn: Tensor) -> list[html.Row]:
     near = "Distance of the samples' patches from the picture's; lower is closer, 0 is a copy"
     samples = [drawn[i : i + 1] for i in range(len(drawn))]
     try:
-        sizes = list(
-            zip(*(patch_swd_pyramid(real, one, directions=DIRECTIONS) for one in samples), strict=True)
-        )
+        sizes = list(zip(*(patch_swd_pyramid(real, one, directions=DIRECTIONS) for one in samples), strict=True))
     except ValueError:
         try:
             full = [patch_swd(real, one, directions=DIRECTIONS) for one in samples]

@@ -86,19 +86,13 @@ def _grid(x: Scale, y: Scale) -> str:
     parts = []
     ticks, step = nice_ticks(y.low, y.high, 5)
     for tick in ticks:
-        parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
-        )
-        parts.append(
-            f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick_label(tick, step)}</text>'
-        )
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y(tick) + 4:.1f}" text-anchor="end">{tick_label(tick, step)}</text>')
     ticks, step = nice_ticks(x.low, x.high, 7)
     base = HEIGHT - BOTTOM
     for tick in ticks:
         parts.append(f'<line class="axis" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{base}" y2="{base + 4}"/>')
-        parts.append(
-            f'<text x="{x(tick):.1f}" y="{base + 17}" text-anchor="middle">{tick_label(tick, step)}</text>'
-        )
+        parts.append(f'<text x="{x(tick):.1f}" y="{base + 17}" text-anchor="middle">{tick_label(tick, step)}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{base}" y2="{base}"/>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 6}" text-anchor="middle">step</text>')
@@ -112,8 +106,7 @@ def _boundaries(x: Scale, boundaries: Sequence[tuple[float, str]]) -> str:
         end = starts[i + 1] if i + 1 < len(starts) else float(WIDTH - RIGHT)
         if i:
             parts.append(
-                f'<line class="stage" x1="{starts[i]:.1f}" x2="{starts[i]:.1f}" y1="{TOP}" '
-                f'y2="{HEIGHT - BOTTOM}"/>'
+                f'<line class="stage" x1="{starts[i]:.1f}" x2="{starts[i]:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>'
             )
         if end - starts[i] >= 7 * len(label):
             middle = (starts[i] + end) / 2

@@ -117,13 +117,11 @@ class Run:
         return row
 
 
-def new_model(
-    spec: FamilySpec, config: Any, shape: dict[str, int], seed: int, device: torch.device
-) -> GanModel:
+def new_model(spec: FamilySpec, config: Any, shape: dict[str, int], seed: int, device: torch.device) -> GanModel:
     """A family's model, initialised from `seed` without touching the global random state."""
     import torch
 
-    from gantool.engine.model import DataShape
+    from gantool.family import DataShape
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gantool.data.image import save_png, to_uint8
 from gantool.data.sheet import contact_sheet
+from gantool.engine.devices import enough_memory
 from gantool.errors import RunError, UsageError
 from gantool.family import SampleRequest
 from gantool.files import write_error
@@ -48,9 +49,7 @@ def parse_size(text: str) -> tuple[int, int]:
     if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
         raise UsageError(f"{text!r} is no size.", "Write WIDTHxHEIGHT in pixels, for instance 500x250.")
     if int(width) * int(height) > LARGEST:
-        raise UsageError(
-            f"{text} is more than {LARGEST // 1_000_000} megapixels.", "Ask for a smaller picture."
-        )
+        raise UsageError(f"{text} is more than {LARGEST // 1_000_000} megapixels.", "Ask for a smaller picture.")
     return int(height), int(width)
 
 
@@ -92,7 +91,8 @@ def sample(
     folder = new_folder(found, "samples", to)
     files, pictures = [], []
     for seed in progress(wanted):
-        picture = to_uint8(model.sample(SampleRequest([seed], pixels, start_stage)))[0]
+        with enough_memory("Ask for a smaller --size."):
+            picture = to_uint8(model.sample(SampleRequest([seed], pixels, start_stage)))[0]
         file = folder / f"seed-{seed:04d}.png"
         save_png(picture, file)
         files.append(file)

@@ -11,10 +11,10 @@ from typing import Any
 from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
 from gantool.engine.callbacks import Previews
-from gantool.engine.devices import keep_freed_memory, pick_device, versions
+from gantool.engine.devices import enough_memory, keep_freed_memory, pick_device, versions
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Callback, Trainer
-from gantool.errors import DataError, Diverged, GantoolError, Interrupted, MemoryShort, RunError
+from gantool.errors import DataError, Diverged, Interrupted, RunError
 from gantool.files import atomic_write, write_error
 from gantool.options import write_toml
 from gantool.tasks.plan import Plan, plan_training
@@ -133,9 +133,7 @@ def resume(
 def _input_of(run: Run) -> SingleImage:
     kept = sorted(run.path.glob("input.*")) or sorted(run.path.glob("input"))
     if not kept:
-        raise RunError(
-            f"{run.path} has lost its copy of the picture.", "Put it back as input.png, or train anew."
-        )
+        raise RunError(f"{run.path} has lost its copy of the picture.", "Put it back as input.png, or train anew.")
     data = run.info["data"]
     picture = load_picture(kept[0], background=data.get("background", "white"))
     if picture.sha256 != data["sha256"]:
@@ -158,7 +156,8 @@ def _fit(
         try:
             model = run.new_model(pick_device(device))
             watchers = [Previews(run.dir), *callbacks]
-            Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
+            with enough_memory("Halve --max-size, or train the large stages on crops with --crop 64."):
+                Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
             status = "finished"
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
@@ -166,15 +165,6 @@ def _fit(
         except Diverged:
             status = "diverged"
             raise
-        except GantoolError:
-            raise
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            raise MemoryShort(
-                "The memory does not suffice for this training.",
-                "Halve --max-size, or train the large stages on crops with --crop 64.",
-            ) from error
         finally:
             _set_status(run, status)
     return Run(run.dir)
@@ -186,8 +176,3 @@ def _set_status(run: Run, status: str) -> None:
     except RunError:  # a full disk: the error under way says more
         if status == "finished":
             raise
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error)
-    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text

@@ -62,9 +62,7 @@ class ConSinGANConfig:
                 "Drop one of the two.",
             )
         if self.max_size < self.coarsest:
-            raise ConfigError(
-                f"--max-size {self.max_size} is below --min-size {self.coarsest}.", "Raise --max-size."
-            )
+            raise ConfigError(f"--max-size {self.max_size} is below --min-size {self.coarsest}.", "Raise --max-size.")
 
     @property
     def coarsest(self) -> int:

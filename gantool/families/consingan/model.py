@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gantool.data.single_image import SingleImage
-from gantool.engine.model import Context, DataShape, GanModel, Metrics, Stage, adam, set_learning_rates
-from gantool.errors import UsageError
+from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_learning_rates
+from gantool.errors import DataError, UsageError
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.cost import stage_cost, stage_memory
 from gantool.families.consingan.networks import Critic, Generator, Size, cut_box
 from gantool.families.consingan.pyramid import make_pyramid
-from gantool.family import AnimateRequest, SampleRequest
+from gantool.family import AnimateRequest, DataShape, SampleRequest
 from gantool.losses.penalties import pixel_gradient_penalty
 from gantool.nn.norm import untracked
 from gantool.nn.resize import Box, resize_single_image
@@ -44,7 +44,7 @@ class ConSinGAN(GanModel):
         self.sizes: list[Size] = list(self.pyramid.sizes)
         if min(self.sizes[-1]) < SMALLEST_SIDE:
             h, w = self.sizes[-1]
-            raise UsageError(
+            raise DataError(
                 f"The picture is {w}x{h} pixels at its finest stage; ConSinGAN needs {SMALLEST_SIDE} a side.",
                 "Use a larger picture, or raise --max-size if the picture is long and thin.",
             )
@@ -94,8 +94,7 @@ class ConSinGAN(GanModel):
         c, g = self.config, self.generator
         first = self.first_trained(k)
         groups: list[dict[str, Any]] = [
-            {"params": list(g.body[i].parameters()), "lr": c.lr_g * c.lr_scale ** (k - i)}
-            for i in range(first, k + 1)
+            {"params": list(g.body[i].parameters()), "lr": c.lr_g * c.lr_scale ** (k - i)} for i in range(first, k + 1)
         ]
         if first == 0:
             groups.append({"params": list(g.head.parameters()), "lr": c.lr_g * c.lr_scale**k})

@@ -62,8 +62,7 @@ class Critic(nn.Module):
         self.head = ConvBlock(3, channels, make_activation(activation, slope))
         self.body = nn.Sequential(
             OrderedDict(
-                (f"block{i}", ConvBlock(channels, channels, make_activation(activation, slope)))
-                for i in range(layers)
+                (f"block{i}", ConvBlock(channels, channels, make_activation(activation, slope))) for i in range(layers)
             )
         )
         self.tail = nn.Conv2d(channels, 1, 3)
@@ -158,8 +157,7 @@ class Generator(nn.Module):
         for k in range(len(sizes) - 1, 0, -1):
             boxes[k] = (rows, cols)
             rows, cols = (
-                self._source_span(k, span, sizes[k - 1][axis], sizes[k][axis])
-                for axis, span in enumerate(boxes[k])
+                self._source_span(k, span, sizes[k - 1][axis], sizes[k][axis]) for axis, span in enumerate(boxes[k])
             )
         return boxes  # stage 0 is small and always whole
 
