@@ -119,10 +119,8 @@ def _align_corners_matrix(length: int, target: int, out: tuple[int, int], src: t
         base = math.floor(centre)
         for tap in range(-1, 3):
             d = abs(centre - (base + tap))
-            if d <= 1:
-                weight = ((a + 2) * d - (a + 3)) * d * d + 1
-            else:
-                weight = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+            inner, outer = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+            weight = inner if d <= 1 else outer
             index = min(max(base + tap, 0), length - 1)
             if weight:
                 matrix[row, index - src[0]] += weight

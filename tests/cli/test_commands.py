@@ -95,10 +95,7 @@ def test_config_init(cli):
     table = tomllib.loads(text)
     assert (table["family"], table["preset"], table["options"]["iterations"]) == ("consingan", "paper", 2000)
     assert "# training iterations a stage\niterations = 2000\n" in text
-    assert (
-        cli("config", "init", "consingan", "--preset", "paper", "--json").data["toml"]
-        == text.rstrip("\n") + "\n"
-    )
+    assert cli("config", "init", "consingan", "--preset", "paper", "--json").data["toml"] == text.rstrip("\n") + "\n"
 
 
 def test_config_show(cli, out):

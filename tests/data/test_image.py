@@ -56,11 +56,7 @@ def png(width, height, depth, colour_type, raw, *extra):
     header = struct.pack(">IIBBBBB", width, height, depth, colour_type, 0, 0, 0)
     body = b"".join(chunk(kind, data) for kind, data in extra)
     return (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", header)
-        + body
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + body + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
     )
 
 
@@ -463,9 +459,7 @@ def test_corrupt_exif_is_ignored(tmp_path, exif, recwarn):
 # Animations
 
 
-@pytest.mark.parametrize(
-    ("kind", "options"), [("GIF", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("PNG", {})]
-)
+@pytest.mark.parametrize(("kind", "options"), [("GIF", {}), ("WEBP", {"lossless": True}), ("TIFF", {}), ("PNG", {})])
 def test_first_frame_of_several(tmp_path, kind, options):
     frames = [Image.new("RGB", (4, 3), (60 * i, 20, 10)) for i in range(4)]
     data = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
@@ -804,9 +798,7 @@ def fake_ffmpeg(tmp_path, monkeypatch, script):
 
 
 def test_save_mp4_feeds_even_frames_to_ffmpeg(tmp_path, monkeypatch):
-    fake_ffmpeg(
-        tmp_path, monkeypatch, f'echo "$@" > {tmp_path}/arguments\nfor last; do :; done\ncat > "$last"\n'
-    )
+    fake_ffmpeg(tmp_path, monkeypatch, f'echo "$@" > {tmp_path}/arguments\nfor last; do :; done\ncat > "$last"\n')
     frames = [noise(5, 7, seed=i) for i in range(3)]
     assert save_mp4(frames, tmp_path / "a.mp4", fps=12.5) is True
     raw = np.frombuffer((tmp_path / "a.mp4").read_bytes(), np.uint8).reshape(3, 6, 8, 3)

@@ -57,9 +57,7 @@ def test_more_columns_than_pictures_leave_no_empty_cells():
 @pytest.mark.parametrize(("background", "ink"), [((255, 255, 255), 0), ((0, 0, 0), 255), ((40, 40, 90), 255)])
 def test_labels_are_below_their_picture_and_legible(background, ink):
     plain = contact_sheet([flat(30, 90, 128)] * 2, columns=2, gap=4, background=background)
-    sheet = contact_sheet(
-        [flat(30, 90, 128)] * 2, columns=2, gap=4, labels=["scale 3", ""], background=background
-    )
+    sheet = contact_sheet([flat(30, 90, 128)] * 2, columns=2, gap=4, labels=["scale 3", ""], background=background)
     strip = sheet[34:-4].astype(int)
     assert sheet.shape[0] - plain.shape[0] >= 14
     np.testing.assert_array_equal(sheet[:34], plain[:34])
@@ -82,9 +80,7 @@ def test_a_long_label_stays_inside_its_cell():
 
 def test_the_multiplication_sign_is_drawn_as_x():
     pictures = [flat(9, 90, 0)]
-    np.testing.assert_array_equal(
-        contact_sheet(pictures, labels=["50×37"]), contact_sheet(pictures, labels=["50x37"])
-    )
+    np.testing.assert_array_equal(contact_sheet(pictures, labels=["50×37"]), contact_sheet(pictures, labels=["50x37"]))
 
 
 def test_max_width_reduces_pictures_by_area():

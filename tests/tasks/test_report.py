@@ -237,9 +237,7 @@ def test_polylines_lie_on_the_logged_values(copy: Run) -> None:
         np.testing.assert_allclose(line, expected, atol=0.051)
     html = report(copy, samples=1).read_text()
     dots = re.findall(r"M([\d.]+) ([\d.]+)h0", html)
-    assert [float(x) for x, _ in dots] == pytest.approx(
-        [62 + t / 200 * 566 for t in range(10, 201, 10)], abs=0.051
-    )
+    assert [float(x) for x, _ in dots] == pytest.approx([62 + t / 200 * 566 for t in range(10, 201, 10)], abs=0.051)
     assert re.search(r'class="stage" x1="345\.0"', html)  # the second stage begins at step 100
     assert "known: 20 values, the last one 3" in html
     assert re.search(r"stage 1/3.*?100 of 10", words(copy.path / "report.html"), re.S)
