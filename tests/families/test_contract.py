@@ -1,0 +1,291 @@
+"""What every family keeps to, ours and those of installed packages. See docs/adding-a-family.md."""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+import gantool
+from gantool import registry
+from gantool.cli.family_command import family_command
+from gantool.errors import GantoolError, Interrupted
+from gantool.family import AnimateRequest, Animates, DataShape, Reconstructs, SampleRequest
+from gantool.options import option_infos, resolve
+from gantool.tasks.runs import new_model
+
+DOCS = Path(__file__).parents[2] / "docs"
+WORKING = [entry for entry in registry.entries() if entry.spec is not None]
+CPU = torch.device("cpu")
+SIZES = [(64, 64), (40, 90), (97, 33)]  # (height, width) asked for when sampling
+
+
+@pytest.fixture(scope="module", params=WORKING, ids=lambda entry: entry.name)
+def entry(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def spec(entry):
+    return entry.spec
+
+
+# --- what it says of itself -----------------------------------------------------------------------------
+
+
+def test_the_spec_is_filled_in(entry, spec):
+    assert spec.name == entry.name
+    assert re.fullmatch(r"[a-z][a-z0-9-]*", spec.name)
+    assert spec.title
+    assert str(spec.year) in spec.paper
+    assert 2014 <= spec.year <= 2100
+    assert spec.summary.endswith(".")
+    assert len(spec.summary) <= 90
+    assert spec.data == "image"
+    assert spec.on_cpu in spec.presets
+    assert spec.on_accelerator in spec.presets
+    if entry.origin == "built-in":
+        text = (DOCS / spec.page).read_text(encoding="utf-8")
+        assert text.startswith("# ")
+        assert f"gantool train {spec.name} " in text
+
+
+def test_tasks_are_the_capabilities_of_the_model(spec):
+    model = spec.model_class()
+    can = {"sample"} | ({"animate"} if callable(getattr(model, "animate", None)) else set())
+    assert set(spec.tasks) == can
+
+
+def test_presets_fit_the_options(spec):
+    assert "tiny" in spec.presets
+    for name, preset in spec.presets.items():
+        assert 0 < len(preset.help) <= 90, name
+        config = resolve(spec.config, (name, preset.values)).config
+        assert {key: getattr(config, key) for key in preset.values} == dict(preset.values), name
+
+
+def test_options_are_frozen_and_explained(spec):
+    config = resolve(spec.config).config
+    assert config == spec.config()  # the defaults are within their own bounds
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(config, option_infos(spec.config)[0].name, 1)
+    for info in option_infos(spec.config):
+        assert 0 < len(info.help) <= 75, info.name
+        assert info.group, info.name
+        assert re.fullmatch(r"[a-z][a-z0-9_]*", info.name), info.name
+    assert family_command(spec)  # no option has a name that the command line uses itself
+
+
+def test_listing_families_imports_no_torch():
+    code = (
+        "import sys; from gantool import registry; from gantool.options import option_infos\n"
+        "for spec in registry.families().values(): option_infos(spec.config)\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# --- stages ---------------------------------------------------------------------------------------------
+
+
+def test_stages_of_every_preset(spec):
+    for name, preset in spec.presets.items():
+        config = resolve(spec.config, (name, preset.values)).config
+        model = new_model(spec, config, vars(DataShape(180, 240)), 0, CPU)
+        stages = model.stages()
+        assert [stage.index for stage in stages] == list(range(len(stages)))
+        assert stages
+        assert stages == model.stages()
+        assert len({stage.name for stage in stages}) == len(stages)
+        for stage in stages:
+            assert stage.steps >= 1
+            assert stage.cost > 0
+            assert stage.memory > 0
+            assert all(isinstance(side, int) and 0 < side <= 240 for side in stage.size)
+
+
+# --- a training -----------------------------------------------------------------------------------------
+
+
+class Watch:
+    """Keeps the model as training left it, and the names of its losses."""
+
+    def __init__(self):
+        self.model, self.names, self.total = None, set(), 0
+
+    def step(self, progress):
+        self.total = progress.state.total
+        self.names.add(tuple(progress.metrics))
+
+    def stage_end(self, progress, model):
+        pass
+
+    def run_end(self, progress, model):
+        self.model = model
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
+    path = tmp_path_factory.mktemp("contract") / "photo.png"
+    Image.fromarray(coarse).resize((64, 48), Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def train(spec, picture, **more):
+    torch.manual_seed(more.pop("noise", 0))  # of the process: a training does not depend on it
+    return gantool.train(
+        spec.name, picture, preset="tiny", seed=7, device="cpu", log_every=1, out=picture.parent / "runs", **more
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(spec, picture):
+    """A finished run, and what was seen on the way."""
+    watch = Watch()
+    return train(spec, picture, callbacks=[watch]), watch
+
+
+def final(run):
+    """Every tensor of the last checkpoint: weights and buffers, optimisers, random generator."""
+    folder = max(run.dir.checkpoints.glob("step-*-end"))
+    return {f"{part.stem}/{k}": v for part in folder.glob("*.safetensors") for k, v in load_file(part).items()}
+
+
+def assert_same(ours, theirs):
+    assert ours.keys() == theirs.keys()
+    for name, value in ours.items():
+        assert torch.equal(value, theirs[name]), name
+
+
+def test_tiny_trains_in_seconds(trained):
+    run, watch = trained
+    row = run.summary()
+    assert row["status"] == "finished"
+    assert row["steps"] == row["steps_planned"] == watch.total >= 8
+    assert row["seconds"] < 20
+    entries = run.dir.metrics()
+    assert len(entries) == watch.total
+    for stage in run.load("cpu").stages():
+        assert (run.path / "previews" / f"stage-{stage.index + 1:02d}.png").is_file()
+
+
+def test_losses_have_the_same_names_at_every_step(trained):
+    names = [name for name in trained[1].names if name]
+    assert len(names) == 1
+    assert len(names[0]) >= 2
+
+
+def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(spec, picture, trained):
+    whole, watch = trained
+    stops = [1, watch.total // 2, watch.total - 1]
+
+    def stop():
+        return bool(stops) and seen.total >= stops[0] and bool(stops.pop(0))
+
+    seen = Watch()
+    with pytest.raises(Interrupted):
+        train(spec, picture, noise=1, name="stopped", callbacks=[seen], stop=stop)
+    run = next(r for r in gantool.runs(picture.parent / "runs") if r.id.endswith("stopped"))
+    while stops:
+        assert run.load("cpu").sample(SampleRequest([0])).isfinite().all()  # a run under way can be looked at
+        with pytest.raises(Interrupted):
+            gantool.resume(run, callbacks=[seen], stop=stop)
+    torch.manual_seed(2)
+    gantool.resume(run, callbacks=[seen], stop=stop)
+    assert_same(final(run), final(whole))
+
+
+def test_another_seed_gives_another_model(spec, picture, trained):
+    other = gantool.train(spec.name, picture, preset="tiny", seed=8, device="cpu", out=picture.parent / "runs")
+    ours, theirs = final(other), final(trained[0])
+    assert ours.keys() == theirs.keys()
+    assert any(not torch.equal(value, theirs[name]) for name, value in ours.items() if name.startswith("model/"))
+
+
+# --- the trained model ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def model(trained):
+    return trained[0].load("cpu")
+
+
+def samples(model, seeds, size=None):
+    """What the model draws; a family may refuse a size, and says so."""
+    try:
+        return model.sample(SampleRequest(seeds, size))
+    except GantoolError as error:
+        if size is None:
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("size", [None, *SIZES])
+def test_samples_are_pictures(model, size):
+    drawn = samples(model, [0, 1, 5], size)
+    assert drawn.dtype == torch.float32
+    assert drawn.shape[:2] == (3, 3)
+    assert size is None or drawn.shape[2:] == size
+    assert drawn.isfinite().all()
+    assert drawn.abs().max() <= 1
+    assert not drawn.requires_grad
+    assert float((drawn[0] - drawn[1]).abs().max()) > 1e-3
+
+
+@pytest.mark.parametrize("size", [None, SIZES[1]])
+def test_a_seed_is_a_picture_whatever_stands_beside_it(model, size):
+    together = samples(model, [4, 9], size)
+    assert torch.equal(samples(model, [9], size)[0], together[1])
+    assert torch.equal(samples(model, [9, 4], size), together.flip(0))
+
+
+def test_all_that_was_trained_is_saved(trained, model):
+    run, watch = trained
+    assert_same(dict(watch.model.state_dict()), dict(model.state_dict()))
+    assert torch.equal(samples(watch.model, [3]), samples(model, [3]))
+    assert torch.equal(samples(run.load("cpu"), [3]), samples(model, [3]))
+    if isinstance(model, Reconstructs):
+        assert torch.equal(watch.model.reconstruct(), model.reconstruct())
+        assert model.reconstruct().shape == model.picture().shape
+        assert model.picture().abs().max() <= 1
+
+
+def test_sampling_leaves_no_trace(model):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    random = torch.get_rng_state()
+    samples(model, [0])
+    model.preview()
+    assert_same(dict(model.state_dict()), before)
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_networks_are_named_and_counted(model):
+    sizes = model.network_sizes()
+    assert len(sizes) >= 2
+    assert all(count > 0 for count in sizes.values())
+
+
+def test_films(spec, model):
+    if "animate" not in spec.tasks:
+        assert not isinstance(model, Animates)
+        return
+    film = [list(model.animate(AnimateRequest(frames=3, start_stage=0, seed=seed))) for seed in (0, 0, 1)]
+    assert [len(frames) for frames in film] == [3, 3, 3]
+    for frame in film[0]:
+        assert frame.shape[:2] == (1, 3)
+        assert frame.isfinite().all()
+        assert frame.abs().max() <= 1
+    assert all(torch.equal(a, b) for a, b in zip(film[0], film[1], strict=True))
+    assert not torch.equal(film[0][2], film[2][2])
+    assert not torch.equal(film[0][0], film[0][2])
