@@ -3,12 +3,14 @@
     checkpoints/step-0001200/  model.safetensors  optim.safetensors  rng.safetensors  state.json
     checkpoints/latest.json    {"name": "step-0001200"}
 
-state.json holds the sha256 of the other files. A torn or corrupt checkpoint is passed over for the one before.
+state.json holds the sha256 of the other files and of its own values. A torn or corrupt checkpoint is passed over for
+the one before.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -24,7 +26,7 @@ from torch.optim import Optimizer
 
 from gantool.engine.model import GanModel
 from gantool.errors import Diverged, RunError
-from gantool.files import atomic_write, read_json, write_json
+from gantool.files import atomic_write, read_json, write_error, write_json
 
 SCHEMA = 1
 KEEP = 2  # rolling checkpoints that stay, beside the last one of every stage
@@ -76,10 +78,9 @@ def save_checkpoint(folder: Path, model: GanModel, generator: torch.Generator, s
     name = f"step-{state.total:07d}" + ("-end" if state.stage_end else "")
     final, temporary = folder / name, folder / f"{name}.tmp"
     if final.exists():
-        if _damage(final) is None:
-            return final
-        os.replace(final, folder / f"{name}.damaged.tmp")
-    record = {"schema": SCHEMA, **asdict(state), "sha256": {k: _sha256(v) for k, v in parts.items()}}
+        return final
+    digests = {k: _sha256(v) for k, v in parts.items()} | {"state": _state_digest(state)}
+    record = {"schema": SCHEMA, **asdict(state), "sha256": digests}
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         temporary.mkdir(parents=True)
@@ -101,8 +102,11 @@ def save_checkpoint(folder: Path, model: GanModel, generator: torch.Generator, s
 def _prune(folder: Path, newest: Path) -> None:
     """Remove rolling checkpoints but the last KEEP, and what killed processes left half written."""
     for leftover in folder.glob("*.tmp"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    rolling = [p for p in sorted(folder.glob("step-*")) if not p.name.endswith("-end") and p != newest]
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
+    rolling = [p for p in sorted(_candidates(folder), key=_age) if not p.name.endswith("-end") and p != newest]
     for old in rolling[: -(KEEP - 1)]:
         shutil.rmtree(old, ignore_errors=True)
 
@@ -113,31 +117,50 @@ def find_checkpoint(folder: Path, say: Callable[[str], None] = lambda _: None) -
     Raises:
         RunError: there are checkpoints, and none of them can be read.
     """
-    candidates = sorted((p for p in folder.glob("step-*") if p.suffix != ".tmp"), key=_age, reverse=True)
+    candidates = sorted(_candidates(folder), key=_age, reverse=True)
     for path in candidates:
-        problem = _damage(path)
-        if problem is None:
-            record = read_json(path / "state.json")
-            return path, State(**{k: v for k, v in record.items() if k in State.__dataclass_fields__})
-        say(f"Checkpoint {path.name} is passed over: {problem}")
+        try:
+            return path, _read_whole(path)
+        except (RunError, OSError, LookupError, TypeError, AttributeError, ValueError) as error:
+            if path.exists():
+                say(f"Checkpoint {path.name} is passed over: {error}")
+    if not all(path.exists() for path in candidates):  # the training process has pruned it meanwhile
+        return find_checkpoint(folder, say)
     if candidates:
         raise RunError(f"No checkpoint in {folder} can be read.", "Restore the folder from a copy, or train anew.")
     return None
 
 
-def _damage(path: Path) -> str | None:
-    """What is wrong with a checkpoint, or None."""
-    try:
-        record = read_json(path / "state.json")
-        if record["schema"] != SCHEMA:
-            return f"it has schema {record['schema']}, this gantool knows {SCHEMA}."
-        for part, digest in record["sha256"].items():
-            if _sha256((path / part).read_bytes()) != digest:
-                return f"{part} is damaged."
-        State(**{k: v for k, v in record.items() if k in State.__dataclass_fields__})
-    except (RunError, OSError, KeyError, TypeError, AttributeError) as error:
-        return str(error)
-    return None
+def _read_whole(path: Path) -> State:
+    """The state of a checkpoint all of whose files are as they were written."""
+    record = read_json(path / "state.json")
+    if record["schema"] != SCHEMA:
+        raise RunError(f"it has schema {record['schema']}, this gantool knows {SCHEMA}.")
+    state = State(**{name: record[name] for name in State.__dataclass_fields__})
+    for part, digest in record["sha256"].items():
+        found = _state_digest(state) if part == "state" else _sha256((path / part).read_bytes())
+        if found != digest:
+            raise RunError(f"{'state.json' if part == 'state' else part} is damaged.")
+    return state
+
+
+def set_aside_newer(folder: Path, found: Path) -> None:
+    """Rename the damaged checkpoints that are newer than `found` to damaged-*.
+
+    Training comes by those steps again: their names must be free, and they must not count among the KEEP.
+    """
+    for path in _candidates(folder):
+        if _age(path) > _age(found):
+            names = (f"damaged-{path.name}" + (f"-{i}" if i > 1 else "") for i in itertools.count(1))
+            target = next(folder / name for name in names if not (folder / name).exists())
+            try:
+                os.replace(path, target)
+            except OSError as error:
+                raise write_error(path, error) from error
+
+
+def _candidates(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("step-*") if path.suffix != ".tmp"]
 
 
 def _age(path: Path) -> tuple[int, bool]:
@@ -184,6 +207,10 @@ def _optimizer_tensors(optimizers: dict[str, Optimizer]) -> dict[str, Tensor]:
             for slot, value in optimizer.state.get(parameter, {}).items():
                 out[f"{name}/{i}/{slot}"] = value.detach().clone().contiguous()
     return out
+
+
+def _state_digest(state: State) -> str:
+    return _sha256(json.dumps(asdict(state), sort_keys=True).encode())
 
 
 def _sha256(data: bytes) -> str:

@@ -12,11 +12,18 @@ from typing import Any, Protocol
 import torch
 
 from gantool.engine.budget import PROBE, Budget
-from gantool.engine.checkpoint import State, find_checkpoint, load_model, load_training, save_checkpoint
+from gantool.engine.checkpoint import (
+    State,
+    find_checkpoint,
+    load_model,
+    load_training,
+    save_checkpoint,
+    set_aside_newer,
+)
 from gantool.engine.devices import synchronize
 from gantool.engine.model import Context, GanModel, Metrics, Stage
 from gantool.engine.rundir import RunDir
-from gantool.errors import Diverged, Interrupted
+from gantool.errors import Diverged, Interrupted, RunError
 from gantool.settings import Settings
 
 
@@ -202,6 +209,13 @@ class Trainer:
         if found is None:
             return set()
         path, self.progress.state = found
+        saved, configured = len(self.progress.state.schedule), len(self.progress.stages)
+        if saved != configured:
+            raise RunError(
+                f"{path} has {saved} stages, but config.toml makes {configured}.",
+                "Put the options back as they were, or train anew with --config.",
+            )
+        set_aside_newer(self.run.checkpoints, path)
         self._apply_schedule()
         build(self.model, self.progress.state.stage)
         load_model(path, self.model)
