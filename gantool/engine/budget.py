@@ -33,4 +33,5 @@ class Budget:
         needed = sum(n * s for n, s in zip(rest, speeds, strict=True))
         share = min(1.0, max(0.0, self.limit * MARGIN - spent) / needed) if needed > 0 else 1.0
         shorter = [int(n * share) for n in rest]
-        return [step + shorter[0], *(max(PROBE, n) for n in shorter[1:])]
+        least = [min(PROBE, n) for n in rest[1:]]
+        return [step + shorter[0], *map(max, shorter[1:], least)]

@@ -92,7 +92,7 @@ class RunDir:
         """
         lock = FileLock(self.path / ".lock")
         try:
-            lock.acquire(timeout=0)
+            lock.acquire(timeout=0.5, poll_interval=0.02)  # `busy` of another process holds it for a moment
         except Timeout:
             raise RunError(
                 f"Another process is writing {self.path}.",
