@@ -123,7 +123,7 @@ def plan_training(
     )
     device = pick_device(settings.config.device)
     # A config file that a run wrote lists every option: its preset must not fill in anything.
-    preset = preset or file.get("preset") or spec.default_preset(device.type != "cpu")
+    preset = str(preset or file.get("preset") or spec.default_preset(device.type != "cpu"))
     chosen: Resolved[Any] = resolve(
         spec.config,
         (f"preset {preset}", spec.preset(preset).values),

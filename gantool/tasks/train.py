@@ -16,7 +16,7 @@ from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Callback, Trainer
 from gantool.errors import DataError, Diverged, Interrupted, RunError
 from gantool.files import atomic_write, write_error
-from gantool.options import write_toml
+from gantool.options import option_infos, write_toml
 from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 
@@ -88,13 +88,22 @@ def start(
     run = Run(RunDir.create(plan.out, plan.spec.name, plan.name, info))
     tables = {
         "": {"family": plan.spec.name, "preset": plan.preset},
-        "options": asdict(plan.options.config),
+        "options": _with_none(plan),
         "run": asdict(plan.settings.config),
     }
     atomic_write(run.dir.config_file, write_toml(tables).encode())
     _keep_input(plan.source.source.path, run.path)
     created(run)
-    return _fit(run, plan.source, plan.device.type, callbacks, stop, say)
+    return _fit(run, plan.source, str(plan.device), callbacks, stop, say)
+
+
+def _with_none(plan: Plan) -> dict[str, Any]:
+    """The options as config.toml takes them: "none" where an option has no value although its preset or its
+    default has one, which would otherwise come back."""
+    below = {info.name: info.default for info in option_infos(plan.spec.config)}
+    below |= plan.spec.preset(plan.preset).values
+    values = asdict(plan.options.config)
+    return {name: "none" if v is None and below[name] is not None else v for name, v in values.items()}
 
 
 def _keep_input(picture: Path, folder: Path) -> None:
@@ -151,11 +160,11 @@ def _fit(
 ) -> Run:
     keep_freed_memory()
     with run.dir.lock():
-        run.dir.update(status="running")
+        run.dir.update(status="running", ended=None)
         status = "failed"
         try:
             model = run.new_model(pick_device(device))
-            watchers = [Previews(run.dir), *callbacks]
+            watchers = [Previews(run.dir, say), *callbacks]
             with enough_memory("Halve --max-size, or train the large stages on crops with --crop 64."):
                 Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
             status = "finished"
