@@ -10,7 +10,7 @@ from gantool.engine.devices import enough_memory
 from gantool.errors import UsageError
 from gantool.family import AnimateRequest, Animates
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
-from gantool.tasks.sample import Drawn, new_folder, parse_size
+from gantool.tasks.sample import Drawn, check_seeds, check_size, new_folder, parse_size
 
 
 def animate(
@@ -47,9 +47,10 @@ def animate(
         raise UsageError(f"{frames} frames make no film.", "Use 1 to 10000.")
     if not 0 < fps <= 50:
         raise UsageError(f"{fps} frames a second are out of range.", "Use up to 50.")
+    check_seeds([seed])
     if start_stage < 0:
         raise UsageError(f"There is no stage {start_stage}.", "Stages count from 0.")
-    pixels = parse_size(size) if isinstance(size, str) else size
+    pixels = parse_size(size) if isinstance(size, str) else check_size(size) if size else None
     model = found.load(device, say)
     if not isinstance(model, Animates):
         raise UsageError(f"{found.spec.title} cannot animate.", "`gantool families` lists what each can do.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -32,25 +34,48 @@ def parse_seeds(text: str) -> list[int]:
     seeds: list[int] = []
     for part in text.split(","):
         low, dash, high = part.strip().partition("-")
-        if not low.isdigit() or (dash and not high.isdigit()):
+        if not _is_number(low) or (dash and not _is_number(high)):
             raise UsageError(f"{text!r} lists no seeds.", "Write for instance 0-15,42.")
         first, last = int(low), int(high) if dash else int(low)
         if last < first or last - first >= 100_000:
             raise UsageError(f"{part.strip()!r} is no range of seeds.", "Write for instance 0-15.")
         seeds += range(first, last + 1)
-    if max(seeds) >= 2**63:
-        raise UsageError(f"{max(seeds)} is too large for a seed.", "Stay below 2^63.")
-    return seeds
+    return check_seeds(seeds)
+
+
+def check_seeds(seeds: Sequence[int]) -> list[int]:
+    """The seeds, each once. Raises UsageError when there are none, or one is negative or too large."""
+    once = list(dict.fromkeys(seeds))
+    if not once:
+        raise UsageError("No seeds are no samples.", "Give at least one seed.")
+    if min(once) < 0 or max(once) >= 2**63:
+        wrong = min(once) if min(once) < 0 else max(once)
+        raise UsageError(f"{wrong} is no seed.", "Use whole numbers from 0 to below 2^63.")
+    return once
 
 
 def parse_size(text: str) -> tuple[int, int]:
     """ "500x250" (width x height) to (height, width). Raises UsageError for anything else."""
     width, _, height = text.lower().replace("×", "x").partition("x")
-    if not (width.isdigit() and height.isdigit() and int(width) and int(height)):
+    if not (_is_number(width) and _is_number(height)):
         raise UsageError(f"{text!r} is no size.", "Write WIDTHxHEIGHT in pixels, for instance 500x250.")
-    if int(width) * int(height) > LARGEST:
-        raise UsageError(f"{text} is more than {LARGEST // 1_000_000} megapixels.", "Ask for a smaller picture.")
-    return int(height), int(width)
+    return check_size((int(height), int(width)))
+
+
+def check_size(size: tuple[int, int]) -> tuple[int, int]:
+    """(height, width) as it is. Raises UsageError when a side is below 1 or the picture is too large."""
+    height, width = size
+    if height < 1 or width < 1:
+        raise UsageError(f"{width}x{height} is no size.", "Write WIDTHxHEIGHT in pixels, for instance 500x250.")
+    if height * width > LARGEST:
+        raise UsageError(
+            f"{width}x{height} is more than {LARGEST // 1_000_000} megapixels.", "Ask for a smaller picture."
+        )
+    return size
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= 20
 
 
 def sample(
@@ -83,8 +108,8 @@ def sample(
     found = open_run(run, out)
     if seeds is None and n < 1:
         raise UsageError(f"{n} samples are none.", "Ask for at least one.")
-    wanted = parse_seeds(seeds) if isinstance(seeds, str) else list(range(n) if seeds is None else seeds)
-    pixels = parse_size(size) if isinstance(size, str) else size
+    wanted = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(range(n) if seeds is None else seeds)
+    pixels = parse_size(size) if isinstance(size, str) else check_size(size) if size else None
     if start_stage < 0:
         raise UsageError(f"There is no stage {start_stage}.", "Stages count from 0.")
     model = found.load(device, say)
@@ -105,16 +130,25 @@ def sample(
 def new_folder(run: Run, kind: str, to: str | Path | None) -> Path:
     """`to`, or a new run/kind/YYYYMMDD-HHMMSS. Raises RunError when `to` holds files or cannot be made."""
     folder = Path(to) if to else run.path / kind / time.strftime("%Y%m%d-%H%M%S")
-    extra = 2
-    while to is None and folder.exists():
-        folder = folder.with_name(f"{folder.name.split('_')[0]}_{extra}")
-        extra += 1
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise RunError(f"{folder} is not empty.", "Name a new folder; nothing is overwritten.")
+        if to:
+            folder.mkdir(parents=True, exist_ok=True)
+            if any(folder.iterdir()):
+                raise RunError(f"{folder} is not empty.", "Name a new folder; nothing is overwritten.")
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        return _make_new(folder)
     except FileExistsError:
-        raise RunError(f"{folder} is a file.", "Name a folder.") from None
+        raise RunError(f"{folder if to else folder.parent} is a file.", "Name a folder.") from None
     except OSError as error:
         raise write_error(folder, error) from error
+
+
+def _make_new(folder: Path) -> Path:
+    """Make `folder`, or the first of folder_2, folder_3, ... that nobody has made."""
+    for extra in itertools.count(2):
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            break
+        folder = folder.with_name(f"{folder.name.split('_')[0]}_{extra}")
     return folder
