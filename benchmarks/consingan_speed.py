@@ -155,9 +155,8 @@ def main() -> None:
         rows.append({"stage": k, "size": [h, w], "plain": a, "gantool": b, "ratio": a / b})
     total = [sum(r[key] for r in rows) for key in ("plain", "gantool")]
     print(f"total {'':>9} {total[0]:>9.4f} {total[1]:>10.4f} {total[0] / total[1]:>6.2f}")
-    print(
-        f"a run of 2000 iterations a stage: {total[0] * 2000 / 60:.0f} min plain, {total[1] * 2000 / 60:.0f} min gantool"
-    )
+    minutes = [seconds_a_step * 2000 / 60 for seconds_a_step in total]
+    print(f"a run of 2000 iterations a stage: {minutes[0]:.0f} min plain, {minutes[1]:.0f} min gantool")
     if args.json:
         record = {
             "date": f"{datetime.now(UTC):%Y-%m-%d}",

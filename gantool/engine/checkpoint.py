@@ -191,8 +191,10 @@ def load_training(path: Path, model: GanModel, generator: torch.Generator) -> No
             for key in [k for k in tensors if k.startswith(prefix)]:
                 value = tensors[key]
                 # In the parameter's own memory layout, which fused kernels rely on.
-                like = torch.empty_like(parameter) if value.shape == parameter.shape else torch.empty_like(value)
-                optimizer.state[parameter][key.removeprefix(prefix)] = like.copy_(value)
+                moved = value.to(parameter.device)
+                if value.shape == parameter.shape:
+                    moved = torch.empty_like(parameter).copy_(moved)
+                optimizer.state[parameter][key.removeprefix(prefix)] = moved
     state = load((path / "rng.safetensors").read_bytes())["generator"]
     if state.shape == generator.get_state().shape:
         generator.set_state(state)  # another kind of device has another kind of state, and starts afresh

@@ -109,22 +109,23 @@ def resize_single_image(image: Tensor, *, scale: float | None = None, size: tupl
 
 
 @lru_cache(maxsize=4096)
-def _align_corners_matrix(length: int, target: int, out: tuple[int, int], src: tuple[int, int]) -> Tensor:
-    """Dense float64 weights (out[1]-out[0], src[1]-src[0]) of one axis; see `bicubic_window`."""
+def _align_corners_matrix(
+    length: int, target: int, out: tuple[int, int], src: tuple[int, int], dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """Dense weights (out[1]-out[0], src[1]-src[0]) of one axis; see `bicubic_window`."""
     a = -0.75  # PyTorch's (and OpenCV's) choice of Keys' parameter
     step = (length - 1) / (target - 1) if target > 1 else 0.0
+    centre = np.arange(*out)[:, None] * step
+    index = np.floor(centre).astype(np.int64) + np.arange(-1, 3)
+    d = np.abs(centre - index)
+    inner, outer = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    weights = np.where(d <= 1, inner, outer)
+    column = np.clip(index, 0, length - 1) - src[0]
+    inside = (column >= 0) & (column < src[1] - src[0])  # outside, weights are 0
     matrix = np.zeros((out[1] - out[0], src[1] - src[0]))
-    for row, position in enumerate(range(*out)):
-        centre = position * step
-        base = math.floor(centre)
-        for tap in range(-1, 3):
-            d = abs(centre - (base + tap))
-            inner, outer = ((a + 2) * d - (a + 3)) * d * d + 1, ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
-            weight = inner if d <= 1 else outer
-            index = min(max(base + tap, 0), length - 1)
-            if weight:
-                matrix[row, index - src[0]] += weight
-    return torch.from_numpy(matrix)
+    rows = np.broadcast_to(np.arange(len(matrix))[:, None], column.shape)
+    np.add.at(matrix, (rows[inside], column[inside]), weights[inside])
+    return torch.from_numpy(matrix).to(device, dtype)
 
 
 def source_window(length: int, target: int, out: tuple[int, int]) -> tuple[int, int]:
@@ -160,14 +161,16 @@ def bicubic_window(x: Tensor, full: tuple[int, int], src: Box, target: tuple[int
     return wide.reshape(n, -1, wide.shape[1], c).permute(0, 3, 1, 2)
 
 
-BLOCK = 48
+BLOCK = 48  # output samples a product; on an accelerator one product over all is faster
 
 
 def _blocks(
     length: int, target: int, out: tuple[int, int], src: tuple[int, int], like: Tensor
 ) -> Iterator[tuple[Tensor, int, int]]:
     """Interpolation matrices of BLOCK output samples each, with the source samples (in `src`) they take."""
-    for start in range(out[0], out[1], BLOCK):
-        part = (start, min(start + BLOCK, out[1]))
+    block = BLOCK if like.device.type == "cpu" else out[1] - out[0]
+    for start in range(out[0], out[1], block):
+        part = (start, min(start + block, out[1]))
         low, high = source_window(length, target, part)
-        yield _align_corners_matrix(length, target, part, (low, high)).to(like), low - src[0], high - src[0]
+        matrix = _align_corners_matrix(length, target, part, (low, high), like.dtype, like.device)
+        yield matrix, low - src[0], high - src[0]
