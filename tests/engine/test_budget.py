@@ -1,0 +1,53 @@
+"""`Budget.fit` against numbers worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from gantool.engine.budget import PROBE, Budget
+from gantool.engine.model import Stage
+
+
+def budget(limit: float, steps: list[int], costs: list[float]) -> Budget:
+    pairs = zip(steps, costs, strict=True)
+    return Budget(limit, [Stage(k, str(k), n, (1, 1), cost) for k, (n, cost) in enumerate(pairs)])
+
+
+def test_enough_time_changes_nothing() -> None:
+    assert budget(1000, [100, 200], [1, 2]).fit(0, 5, 0.1, 0.5) == [100, 200]
+
+
+def test_too_little_time_takes_the_same_share_of_every_stage() -> None:
+    # 97 s to plan with, 1 s spent: 96 s. Wanted: 95 * 0.2 + 100 * 0.4 + 100 * 0.8 = 139 s.
+    share = 96 / 139
+    fitted = budget(100, [100, 100, 100], [1, 2, 4]).fit(0, 5, 0.2, 1.0)
+    assert fitted == [5 + int(95 * share), int(100 * share), int(100 * share)] == [70, 69, 69]
+    assert 5 * 0.2 + 65 * 0.2 + 69 * 0.4 + 69 * 0.8 <= 97
+
+
+def test_later_stages_are_fitted_from_their_own_speed() -> None:
+    # In stage 1 with 50 s spent: 47 s for 95 steps of 1 s and 100 of 2 s, 295 s.
+    assert budget(100, [100, 100, 100], [1, 2, 4]).fit(1, 5, 1.0, 50.0) == [5 + 15, 15]
+
+
+def test_no_time_left_still_trains_every_stage() -> None:
+    assert budget(10, [100, 100, 100], [1, 1, 1]).fit(0, 5, 1.0, 11.0) == [5, PROBE, PROBE]
+
+
+def test_no_stage_gets_more_than_it_wanted() -> None:
+    assert budget(1000, [100, 2, 0], [1, 1, 1]).fit(0, 5, 0.1, 0.5) == [100, 2, 0]
+    assert budget(1, [100, 2, 0], [1, 1, 1]).fit(0, 5, 1.0, 5.0) == [5, 2, 0]
+
+
+def test_a_stage_that_is_over_and_the_last() -> None:
+    assert budget(10, [5], [1]).fit(0, 5, 1.0, 5.0) == [5]
+    assert budget(10, [5, 8], [1, 1]).fit(1, 5, 0.0, 5.0) == [8]
+
+
+@pytest.mark.parametrize("limit", [20, 50, 137.0])
+def test_the_planned_time_is_kept(limit: float) -> None:
+    steps, costs, speed = [300, 500, 80], [1.0, 2.5, 9.0], 0.1
+    fitted = budget(limit, steps, costs).fit(0, 5, speed, 0.5)
+    planned = 0.5 + speed * (fitted[0] - 5) + speed * 2.5 * fitted[1] + speed * 9 * fitted[2]
+    assert planned <= 0.97 * limit
+    assert planned > 0.97 * limit - speed * (1 + 2.5 + 9)
