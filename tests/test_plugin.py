@@ -1,0 +1,215 @@
+"""examples/plugin, as it is once installed: a family like ours. And packages whose families are broken."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SOURCE = ROOT / "examples" / "plugin"
+PROJECT = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def install(site, name, version, points):
+    """What an installer leaves for importlib.metadata to find."""
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    lines = [f"{key} = {value}" for key, value in points.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[gantool.families]", *lines, ""]))
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A folder with the example installed, to go on PYTHONPATH."""
+    site = tmp_path_factory.mktemp("site")
+    shutil.copytree(SOURCE / "gantool_spatialgan", site / "gantool_spatialgan")
+    points = PROJECT["entry-points"]["gantool.families"]
+    install(site, PROJECT["name"], PROJECT["version"], points)
+    return site
+
+
+@pytest.fixture(scope="module")
+def photo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("photo")
+    coarse = np.random.default_rng(3).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((60, 44), Image.Resampling.BICUBIC).save(folder / "photo.png")
+    return folder / "photo.png"
+
+
+def python(site, *words, code=None):
+    """Run Python with the folder's packages installed; its JSON answer, where it prints one."""
+    done = subprocess.run(
+        [sys.executable, *(["-c", code] if code else []), *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+# --- the example ----------------------------------------------------------------------------------------
+
+
+def test_the_package_contains_what_it_names():
+    assert PROJECT["entry-points"]["gantool.families"] == {"spatialgan": "gantool_spatialgan:SPEC"}
+    assert (SOURCE / PROJECT["readme"]).is_file()
+
+
+def test_it_keeps_the_contract(site):
+    """The contract tests take every family that is installed."""
+    words = ["-m", "pytest", "-k", "spatialgan", "-p", "no:cacheprovider", "tests/families/test_contract.py"]
+    assert " passed" in python(site, *words)
+
+
+def test_the_command_line_knows_it(site, photo, tmp_path):
+    gantool = ["-m", "gantool"]
+    assert "gantool-spatialgan 0.1.0" in python(site, *gantool, "families")
+    text = " ".join(python(site, *gantool, "train", "spatialgan", "--help").split())
+    for part in ("--iterations", "--doublings", "--crop", "[full|fast|tiny]", "crops a step [default: 16]", "Networks"):
+        assert part in text
+    words = ["train", "spatialgan", photo, "--preset", "tiny", "--channels", "3", "--out", tmp_path, "--json"]
+    run = json.loads(python(site, *gantool, *words))["data"]["runs"][0]
+    assert (run["status"], run["steps"]) == ("finished", 12)
+    options = json.loads(python(site, *gantool, "config", "show", run["path"], "--json"))["data"]["options"]
+    assert options["channels"] == {"value": 3, "origin": "flag"}
+    assert options["crop"] == {"value": 24, "origin": "preset tiny"}
+    words = ["sample", run["path"], "-n", "2", "--size", "101x37", "--json"]
+    files = json.loads(python(site, *gantool, *words))["data"]["files"]
+    assert [Image.open(file).size for file in files] == [(101, 37)] * 2
+
+
+TRAINED = """
+import sys, torch
+from gantool.options import resolve
+from gantool.tasks.runs import new_model
+from gantool_spatialgan import SPEC
+
+config = resolve(SPEC.config, ("tiny", SPEC.preset("tiny").values)).config
+model = new_model(SPEC, config, {"height": 44, "width": 60}, 0, torch.device("cpu")).eval()
+"""
+
+
+def test_moving_the_noise_by_a_cell_moves_the_texture(site):
+    """It is stationary up to its edges: nothing of the zero padding is left in a picture."""
+    code = TRAINED + (
+        "s = model.cell; assert s == 4\n"
+        "z = torch.randn(model.noise_shape(1, 40, 40))\n"
+        "here = model.generate(z, 36, 36)\n"
+        "there = model.generate(z[:, :, 1:, 1:], 36, 36)\n"
+        "assert (here[:, :, s:, s:] - there[:, :, :-s, :-s]).abs().max() < 1e-5\n"
+        "assert (here - there).abs().max() > 1e-3\n"
+        "shifted = model.generate(z, 36, 36, 1, 2)\n"
+        "assert (here[:, :, 1:, 2:] - shifted[:, :, :-1, :-2]).abs().max() == 0\n"
+    )
+    python(site, code=code)
+
+
+def test_a_score_sees_as_much_as_the_options_say(site):
+    code = TRAINED + (
+        "x = torch.zeros(1, 3, 24, 24, requires_grad=True)\n"
+        "model.discriminator(x)[0, 0, 0, 0].backward()\n"
+        "rows = x.grad.abs().sum((0, 1, 3)).nonzero()\n"
+        "assert int(rows.max()) + 1 == config.sight == 10\n"
+    )
+    python(site, code=code)
+
+
+def test_what_does_not_fit_is_said_in_a_sentence(site, photo, tmp_path):
+    code = (
+        "import sys, gantool\n"
+        "from gantool.errors import GantoolError\n"
+        "def said(**options):\n"
+        "    try: gantool.train('spatialgan', sys.argv[1], out=sys.argv[2], **options)\n"
+        "    except GantoolError as error: return error.what\n"
+        "print(said(preset='tiny', crop=45), said(preset='tiny', doublings=4), sep='\\n')\n"
+    )
+    assert python(site, photo, tmp_path, code=code).splitlines() == [
+        "The picture is 60x44 pixels, smaller than the crops of 45.",
+        "--crop 24 is too small for --doublings 4.",
+    ]
+
+
+# --- broken packages ------------------------------------------------------------------------------------
+
+SPEC = """
+from dataclasses import dataclass
+from gantool.family import FamilySpec, Preset
+
+@dataclass(frozen=True)
+class Config: pass
+
+SPEC = FamilySpec("NAME", "Name", 2020, "2020", "It is.", Config, {"tiny": Preset("few")}, "nothing:Here")
+"""
+
+
+@pytest.fixture(scope="module")
+def broken(site, tmp_path_factory):
+    """Packages with one mistake each, beside the example."""
+    folder = tmp_path_factory.mktemp("broken")
+    modules = {
+        "b_raises": "raise ZeroDivisionError('on import')",
+        "b_leaves": "import sys; sys.exit('no licence')",
+        "b_number": "SPEC = 3",
+        "b_taken": SPEC.replace("NAME", "consingan"),
+        "b_renamed": SPEC.replace("NAME", "other"),
+    }
+    for name, text in modules.items():
+        (folder / f"{name}.py").write_text(text)
+    points = {
+        "raises": "b_raises:SPEC",
+        "leaves": "b_leaves:SPEC",
+        "number": "b_number:SPEC",
+        "consingan": "b_taken:SPEC",
+        "renamed": "b_renamed:SPEC",
+        "gone": "b_gone:SPEC",
+        "empty": "b_number:NOTHING",
+    }
+    install(folder, "broken", "2.0", points)
+    install(folder, "second", "1.0", {"spatialgan": "b_raises:SPEC"})
+    return f"{site}{os.pathsep}{folder}"
+
+
+def test_broken_families_are_listed_with_their_reason_and_stop_nothing(broken):
+    code = (
+        "import json; from gantool import registry\n"
+        "print(json.dumps([[e.name, e.origin, e.problem, e.spec is None] for e in registry.entries()]))"
+    )
+    found = [tuple(row) for row in json.loads(python(broken, code=code))]
+    assert found[0] == ("consingan", "built-in", "", False)
+    assert set(found[1:]) == {
+        ("consingan", "broken 2.0", "the name consingan is taken already", True),
+        ("raises", "broken 2.0", "ZeroDivisionError: on import", True),
+        ("leaves", "broken 2.0", "SystemExit: no licence", True),
+        ("number", "broken 2.0", "b_number:SPEC is no FamilySpec", True),
+        ("renamed", "broken 2.0", "its spec calls itself other", True),
+        ("gone", "broken 2.0", "ModuleNotFoundError: No module named 'b_gone'", True),
+        ("empty", "broken 2.0", "AttributeError: module 'b_number' has no attribute 'NOTHING'", True),
+        ("spatialgan", "gantool-spatialgan 0.1.0", "", False),
+        ("spatialgan", "second 1.0", "the name spatialgan is taken already", True),
+    }
+
+
+def test_what_works_works_beside_broken_families(broken, photo, tmp_path):
+    code = (
+        "import sys, gantool\n"
+        "from gantool import registry\n"
+        "assert list(registry.families()) == ['consingan', 'spatialgan']\n"
+        "assert registry.get('consingan').title == 'ConSinGAN'\n"
+        "assert registry.get('spatialgan').title == 'Spatial GAN'\n"
+        "run = gantool.train('spatialgan', sys.argv[1], preset='tiny', out=sys.argv[2], seed=1)\n"
+        "assert run.summary()['status'] == 'finished'\n"
+        "try: registry.get('gone')\n"
+        "except gantool.registry.UsageError as error: print(error.what)\n"
+    )
+    said = python(broken, photo, tmp_path, code=code)
+    assert said == "The family gone (broken 2.0) cannot be loaded: ModuleNotFoundError: No module named 'b_gone'.\n"
