@@ -118,9 +118,7 @@ def critic64(layers: int = 2) -> tuple[Critic, Tensor]:
 def coverage(length: int, window: int) -> Tensor:
     """How many of the windows of `window` samples cover each of `length` samples."""
     i = torch.arange(length, dtype=torch.float64)
-    return torch.minimum(
-        torch.minimum(i + 1, length - i), torch.tensor(float(min(window, length - window + 1)))
-    )
+    return torch.minimum(torch.minimum(i + 1, length - i), torch.tensor(float(min(window, length - window + 1))))
 
 
 def test_the_scores_of_crops_average_to_the_scores_of_the_whole() -> None:
