@@ -60,9 +60,9 @@ def test_the_names_of_many_steps_are_sorted_as_numbers(toy, tmp_path) -> None:
 OPERATIONS = ("fsync", "replace", "mkdir", "rmdir", "unlink")
 
 
-def kill_at(monkeypatch_free_count: int, tear: bool = False) -> None:
-    """Make the n-th file operation from now on the last thing that this process does (before it happens)."""
-    left = [monkeypatch_free_count]
+def kill_at(count: int, tear: bool = False) -> None:
+    """After `count` more operations on files, this process dies before the next one."""
+    left = [count]
 
     def guard(name: str) -> None:
         original: Callable[..., object] = getattr(os, name)
@@ -275,6 +275,27 @@ def test_a_reader_never_changes_anything(stopped) -> None:
     assert names(stopped) == before
 
 
+def test_a_reader_looks_again_when_training_prunes_meanwhile(stopped, monkeypatch) -> None:
+    from gantool.engine import checkpoint
+
+    folder, original, read = stopped / "checkpoints", checkpoint._read_whole, []
+
+    def pruned(path):
+        read.append(path.name)
+        if len(read) == 1:  # the training process goes on: all that was listed is gone
+            shutil.copytree(folder / "step-0000010", folder / "step-0000011")
+            for name in ("step-0000007-end", "step-0000009", "step-0000010"):
+                shutil.rmtree(folder / name)
+        return original(path)
+
+    monkeypatch.setattr(checkpoint, "_read_whole", pruned)
+    said: list[str] = []
+    found = find_checkpoint(folder, said.append)
+    assert found is not None
+    assert found[0].name == "step-0000011"
+    assert said == []
+
+
 def test_a_random_state_of_another_kind_of_device_is_no_error(toy, stopped) -> None:
     """As when a run of a GPU (16 bytes of state) is resumed on the CPU."""
     from safetensors.torch import save
@@ -371,7 +392,7 @@ def test_a_limit_on_the_size_of_files(toy, stopped, never_stopped) -> None:
     def work() -> None:
         trainer = toy.trainer(stopped)
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-        with pytest.raises(RunError, match="The checkpoint could not be written.*File too large"):
+        with pytest.raises(RunError, match=r"The checkpoint could not be written.*File too large"):
             trainer.fit()
 
     assert toy.in_a_child(work) == 0
@@ -391,11 +412,9 @@ def test_a_disk_that_is_really_full(toy, tmp_path, never_stopped) -> None:
         stop_after(toy.trainer(path), 8)
         whole = names(path)
         with open(disk / "ballast", "wb", buffering=0) as ballast:
-            try:
+            with pytest.raises(OSError, match="No space left on device"):
                 while ballast.write(bytes(1024)):
                     pass
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
         with pytest.raises(RunError, match="No space left on device") as caught:
             toy.trainer(path, log_every=1).fit()
         assert "intact" in caught.value.hint

@@ -59,10 +59,8 @@ def test_saving_and_logging_change_nothing(toy, tmp_path, never_stopped) -> None
 def test_stopped_after_any_step_and_resumed(toy, tmp_path, never_stopped) -> None:
     for when in range(1, sum(toy.STEPS) + 1):
         path = tmp_path / f"run{when}"
-        steps = []
-        first = toy.trainer(
-            path, save_every=1e9, stop=lambda steps=steps, n=when: bool(steps.append(1)) or len(steps) == n
-        )
+        first = toy.trainer(path, save_every=1e9)
+        first.stop = lambda t=first, n=when: t.progress.state.total == n
         with pytest.raises(Interrupted, match="gantool resume"):
             first.fit()
         assert first.progress.state.total == when
@@ -257,7 +255,7 @@ def test_a_fitted_schedule_survives_a_stop(toy, tmp_path, monkeypatch) -> None:
                     trainer.fit()
             else:
                 trainer.fit()
-        name, parts, state = toy.newest(path)
+        _, parts, state = toy.newest(path)
         assert state == [1, 48, [50, 48], True]
         results.append(parts)
     assert all(parts == results[0] for parts in results)
