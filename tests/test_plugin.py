@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -213,3 +214,18 @@ def test_what_works_works_beside_broken_families(broken, photo, tmp_path):
     )
     said = python(broken, photo, tmp_path, code=code)
     assert said == "The family gone (broken 2.0) cannot be loaded: ModuleNotFoundError: No module named 'b_gone'.\n"
+
+
+# --- the page about it ----------------------------------------------------------------------------------
+
+
+def test_the_page_quotes_the_example():
+    page = (ROOT / "docs" / "adding-a-family.md").read_text(encoding="utf-8")
+    files = [file.read_text(encoding="utf-8") for file in SOURCE.rglob("*.py")]
+    quotes = re.findall(r"```python\n(.*?)```", page, flags=re.S)
+    assert len(quotes) == 8
+    for quote in quotes:
+        assert any(quote in text for text in files), quote
+    assert re.search(r"```toml\n(.*?)```", page, flags=re.S)[1] in (SOURCE / "pyproject.toml").read_text()
+    for link in re.findall(r"\]\((?!http)(.*?)\)", page):
+        assert (ROOT / "docs" / link).exists(), link
