@@ -34,10 +34,14 @@ def entries() -> tuple[Entry, ...]:
     """All families, built-in ones first; broken ones carry `problem` instead of `spec`."""
     found = [Entry(name, "built-in", importlib.import_module(f"gantool.families.{name}").SPEC) for name in BUILT_IN]
     taken = set(BUILT_IN)
-    for point in sorted(metadata.entry_points(group=GROUP), key=lambda p: p.name):
-        origin = f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package"
+    named = [
+        (point, f"{point.dist.name} {point.dist.version}" if point.dist else "unknown package")
+        for point in metadata.entry_points(group=GROUP)
+    ]
+    for point, origin in sorted(named, key=lambda pair: (pair[0].name, pair[1])):
         found.append(_load(point, origin, taken))
-        taken.add(point.name)
+        if found[-1].spec is not None:  # a broken one does not keep the name from one that works
+            taken.add(point.name)
     return tuple(found)
 
 
@@ -63,14 +67,14 @@ def families() -> dict[str, FamilySpec]:
 
 def get(name: str) -> FamilySpec:
     """The family of that name. Raises UsageError with the nearest name, or the reason why it is broken."""
+    if name in families():
+        return families()[name]
     for entry in entries():
         if entry.name == name:
-            if entry.spec is None:
-                raise UsageError(
-                    f"The family {name} ({entry.origin}) cannot be loaded: {entry.problem}.",
-                    "Update or uninstall that package.",
-                )
-            return entry.spec
+            raise UsageError(
+                f"The family {name} ({entry.origin}) cannot be loaded: {entry.problem}.",
+                "Update or uninstall that package.",
+            )
     near = difflib.get_close_matches(name, families(), n=1)
     raise UsageError(
         f"There is no family {name!r}.",

@@ -163,6 +163,7 @@ def broken(site, tmp_path_factory):
         "b_number": "SPEC = 3",
         "b_taken": SPEC.replace("NAME", "consingan"),
         "b_renamed": SPEC.replace("NAME", "other"),
+        "b_whole": SPEC.replace("NAME", "twice"),
     }
     for name, text in modules.items():
         (folder / f"{name}.py").write_text(text)
@@ -174,9 +175,10 @@ def broken(site, tmp_path_factory):
         "renamed": "b_renamed:SPEC",
         "gone": "b_gone:SPEC",
         "empty": "b_number:NOTHING",
+        "twice": "b_raises:SPEC",
     }
     install(folder, "broken", "2.0", points)
-    install(folder, "second", "1.0", {"spatialgan": "b_raises:SPEC"})
+    install(folder, "second", "1.0", {"spatialgan": "b_raises:SPEC", "twice": "b_whole:SPEC"})
     return f"{site}{os.pathsep}{folder}"
 
 
@@ -195,6 +197,8 @@ def test_broken_families_are_listed_with_their_reason_and_stop_nothing(broken):
         ("renamed", "broken 2.0", "its spec calls itself other", True),
         ("gone", "broken 2.0", "ModuleNotFoundError: No module named 'b_gone'", True),
         ("empty", "broken 2.0", "AttributeError: module 'b_number' has no attribute 'NOTHING'", True),
+        ("twice", "broken 2.0", "ZeroDivisionError: on import", True),
+        ("twice", "second 1.0", "", False),  # a broken family does not keep its name
         ("spatialgan", "gantool-spatialgan 0.1.0", "", False),
         ("spatialgan", "second 1.0", "the name spatialgan is taken already", True),
     }
@@ -204,8 +208,9 @@ def test_what_works_works_beside_broken_families(broken, photo, tmp_path):
     code = (
         "import sys, gantool\n"
         "from gantool import registry\n"
-        "assert list(registry.families()) == ['consingan', 'spatialgan']\n"
+        "assert list(registry.families()) == ['consingan', 'spatialgan', 'twice']\n"
         "assert registry.get('consingan').title == 'ConSinGAN'\n"
+        "assert registry.get('twice').title == 'Name'\n"
         "assert registry.get('spatialgan').title == 'Spatial GAN'\n"
         "run = gantool.train('spatialgan', sys.argv[1], preset='tiny', out=sys.argv[2], seed=1)\n"
         "assert run.summary()['status'] == 'finished'\n"
