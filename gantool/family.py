@@ -40,6 +40,7 @@ class FamilySpec:
         on_cpu, on_accelerator: the preset taken when none is named.
         model: dotted path "package.module:Class" of the GanModel.
         page: name of its page under docs/.
+        memory_hint: what to do when the memory does not suffice, one sentence.
     """
 
     name: str
@@ -55,6 +56,7 @@ class FamilySpec:
     on_accelerator: str = "paper"
     tasks: tuple[str, ...] = ("sample",)
     page: str = ""
+    memory_hint: str = "Use smaller pictures or a smaller batch."
     weights_licence: str = ""
 
     def preset(self, name: str) -> Preset:

@@ -193,7 +193,8 @@ def toml_value(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return repr(value)
-    if isinstance(value, str):
+    if isinstance(value, str | Path):
+        value = str(value)
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         for char, code in (("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t")):
             escaped = escaped.replace(char, code)

@@ -66,13 +66,12 @@ class Context:
         """One number from U[0, 1), as a tensor without dimensions."""
         return torch.rand((), generator=self.generator, device=self.device, dtype=self.dtype)
 
-    def randint(self, low: int, high: int) -> int:
-        """An integer from [low, high), drawn on the host without waiting for the device."""
-        return low if high - low <= 1 else int(torch.randint(low, high, (), generator=self.host_generator))
-
     @property
     def host_generator(self) -> torch.Generator:
-        """A CPU generator that follows from the main one's seed, the stage and the step: nothing to save."""
+        """A CPU generator for choices made on the host: it follows from seed, stage and step, so nothing is saved.
+
+        Each call gives a fresh one with the same numbers: ask once a step.
+        """
         seed = self.generator.initial_seed() * 1_000_003 + self.stage.index * 100_000_007 + self.step
         return torch.Generator().manual_seed(seed % 2**63)
 

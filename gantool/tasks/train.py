@@ -165,7 +165,7 @@ def _fit(
         try:
             model = run.new_model(pick_device(device))
             watchers = [Previews(run.dir, say), *callbacks]
-            with enough_memory("Halve --max-size, or train the large stages on crops with --crop 64."):
+            with enough_memory(run.spec.memory_hint):
                 Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
             status = "finished"
         except (Interrupted, KeyboardInterrupt):

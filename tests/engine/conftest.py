@@ -54,7 +54,7 @@ class Toy(GanModel):
         for optimizer in self.optimizers.values():
             set_learning_rates(optimizer, 0.1 if ctx.step >= 0.8 * ctx.stage.steps else 1.0)
         x = ctx.randn(4, 4, 4)
-        x = x[:, ctx.randint(0, 4)] + self.amps[ctx.stage.index]
+        x = x[:, int(torch.randint(4, (), generator=ctx.host_generator))] + self.amps[ctx.stage.index]
         for layer in self.layers:
             x = layer(x).tanh()
         first = (self.layers[-1](x).square().mean() - 0.3).square()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -411,10 +412,9 @@ def test_a_disk_that_is_really_full(toy, tmp_path, never_stopped) -> None:
         path = disk / "run"
         stop_after(toy.trainer(path), 8)
         whole = names(path)
-        with open(disk / "ballast", "wb", buffering=0) as ballast:
-            with pytest.raises(OSError, match="No space left on device"):
-                while ballast.write(bytes(1024)):
-                    pass
+        with open(disk / "ballast", "wb", buffering=0) as ballast, contextlib.suppress(OSError):
+            while ballast.write(bytes(1024)):
+                pass
         with pytest.raises(RunError, match="No space left on device") as caught:
             toy.trainer(path, log_every=1).fit()
         assert "intact" in caught.value.hint

@@ -80,9 +80,7 @@ def test_gradients_are_torchs(full, target) -> None:
     x = torch.randn(2, 3, *full, dtype=torch.float64, generator=generator, requires_grad=True)
     weight = torch.randn(2, 3, *target, dtype=torch.float64, generator=generator)
     (expected,) = torch.autograd.grad((torch_bicubic(x, target) * weight).sum(), x)
-    (mine,) = torch.autograd.grad(
-        (bicubic_window(x, full, whole(full), target, whole(target)) * weight).sum(), x
-    )
+    (mine,) = torch.autograd.grad((bicubic_window(x, full, whole(full), target, whole(target)) * weight).sum(), x)
     assert (mine - expected).abs().max() < 1e-12
     # Of a window: the same as of the whole with nothing asked for outside.
     out = ((1, target[0] - 2), (2, target[1] - 1))

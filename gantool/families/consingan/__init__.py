@@ -14,5 +14,6 @@ SPEC = FamilySpec(
     model="gantool.families.consingan.model:ConSinGAN",
     tasks=("sample", "animate"),
     page="consingan.md",
+    memory_hint="Halve --max-size, or train the large stages on crops with --crop 64.",
     weights_licence="official code and models: MIT",
 )

@@ -22,9 +22,6 @@ from gantool.losses.penalties import pixel_gradient_penalty
 from gantool.nn.norm import untracked
 from gantool.nn.resize import Box, resize_single_image
 
-SMALLEST_SIDE = 11  # the critic's receptive field: a smaller picture has no score
-
-
 class ConSinGAN(GanModel):
     """One generator that grows by a stage per scale, and one patch critic.
 
@@ -42,10 +39,11 @@ class ConSinGAN(GanModel):
             (shape.height, shape.width), c.stages, min(c.coarsest, math.ceil(smallest)), c.max_size
         )
         self.sizes: list[Size] = list(self.pyramid.sizes)
-        if min(self.sizes[-1]) < SMALLEST_SIDE:
-            h, w = self.sizes[-1]
+        field = 2 * c.layers + 5  # the critic's receptive field: a smaller picture has no score
+        if min(min(size) for size in self.sizes) < field:
+            h, w = self.sizes[0]
             raise DataError(
-                f"The picture is {w}x{h} pixels at its finest stage; ConSinGAN needs {SMALLEST_SIDE} a side.",
+                f"The picture is {w}x{h} pixels at its coarsest stage; the critic needs {field} a side.",
                 "Use a larger picture, or raise --max-size if the picture is long and thin.",
             )
         self.generator = Generator(
