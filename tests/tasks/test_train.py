@@ -110,13 +110,7 @@ def wait_for(condition, seconds: float = 60) -> None:
         time.sleep(0.005)
 
 
-# The features of the frozen stages are made once a session, and so once more after a resume: batch norm counts that.
-COUNTED = pytest.mark.xfail(strict=True, reason="running statistics of frozen stages count a resume")
-
-
-@pytest.mark.parametrize(
-    "variant", [pytest.param(v, marks=COUNTED if v == "batch norm, frozen stages" else ()) for v in VARIANTS]
-)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_killed_and_resumed_to_the_same_bits(picture, tmp_path, variant: str) -> None:
     more = {"preset": "tiny", "seed": 1, "save_every": 0.0, "log_every": 1, **VARIANTS[variant]}
     whole = gantool.train("consingan", picture, out=tmp_path / "whole", **more)

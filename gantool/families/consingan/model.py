@@ -213,7 +213,8 @@ class ConSinGAN(GanModel):
             sizes = self.sizes[:first]
             noises = [self.fixed_noise(i) for i in range(first)]
             boxes = self.generator.feature_boxes(sizes, None)
-            self._fixed_prefix = self.generator.features(noises, self.noise_amps, sizes, boxes)
+            with untracked(self.generator):  # happens once a session: must leave no trace in batch norms
+                self._fixed_prefix = self.generator.features(noises, self.noise_amps, sizes, boxes)
         return self._fixed_prefix
 
     # --- noise and pictures -----------------------------------------------------------------------------
