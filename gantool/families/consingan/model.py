@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gantool.data.single_image import SingleImage
 from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_learning_rates
-from gantool.errors import DataError, UsageError
+from gantool.errors import DataError, Diverged, UsageError
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.cost import stage_cost, stage_memory
 from gantool.families.consingan.networks import Critic, Generator, Size, cut_box
@@ -21,6 +21,10 @@ from gantool.family import AnimateRequest, DataShape, SampleRequest
 from gantool.losses.penalties import pixel_gradient_penalty
 from gantool.nn.norm import untracked
 from gantool.nn.resize import Box, resize_single_image
+
+FLAT = 0.01  # of the picture's standard deviation: below, a reconstruction shows nothing
+SATURATED = 0.99  # of tanh's range: above, no gradient leads back
+
 
 class ConSinGAN(GanModel):
     """One generator that grows by a stage per scale, and one patch critic.
@@ -216,6 +220,20 @@ class ConSinGAN(GanModel):
             with untracked(self.generator):  # happens once a session: must leave no trace in batch norms
                 self._fixed_prefix = self.generator.features(noises, self.noise_amps, sizes, boxes)
         return self._fixed_prefix
+
+    def leave(self, stage: Stage) -> None:
+        """Refuse to build on a generator that died: tanh saturated, all pictures one flat colour.
+
+        Raises:
+            Diverged: the reconstruction is flat and the picture is not.
+        """
+        picture = self.reconstruct()
+        flat = float(picture.std()) < FLAT * float(self.real_at(stage.index).std())
+        if flat and float(picture.abs().min()) > SATURATED:
+            raise Diverged(
+                f"The generator died in {stage.name}: whatever it is given, it paints one colour.",
+                "Train with --generator-steps 1, which very dark or bright pictures need, or try another --seed.",
+            )
 
     # --- noise and pictures -----------------------------------------------------------------------------
 

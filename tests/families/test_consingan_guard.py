@@ -1,0 +1,54 @@
+"""ConSinGAN refuses what cannot become a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from gantool.data.image import Picture
+from gantool.data.single_image import SingleImage
+from gantool.engine.model import Context
+from gantool.errors import DataError, Diverged
+from gantool.families.consingan.config import ConSinGANConfig
+from gantool.families.consingan.model import ConSinGAN
+from gantool.family import DataShape
+
+
+def trained(bias: float) -> tuple[ConSinGAN, Context]:
+    """One stage on a gradient picture, its tail pushed by `bias`."""
+    torch.manual_seed(0)
+    ramp = np.linspace(0, 255, 24 * 32 * 3).reshape(24, 32, 3).astype(np.uint8)
+    model = ConSinGAN(ConSinGANConfig(stages=1, channels=4, max_size=32), DataShape(24, 32))
+    stage = model.stages()[0]
+    ctx = Context(torch.device("cpu"), torch.Generator().manual_seed(0), stage)
+    model.enter(stage)
+    model.prepare(stage, SingleImage(Picture(ramp, Path("ramp.png"), "", ())), ctx)
+    with torch.no_grad():
+        model.generator.tail[0].bias.fill_(bias)
+    return model, ctx
+
+
+def test_a_generator_that_paints_one_colour_is_reported_with_the_remedy() -> None:
+    model, ctx = trained(-20.0)
+    with pytest.raises(Diverged, match="paints one colour") as caught:
+        model.leave(ctx.stage)
+    assert "--generator-steps 1" in caught.value.hint
+
+
+def test_a_generator_that_has_hardly_begun_is_left_alone() -> None:
+    model, ctx = trained(0.0)
+    assert float(model.reconstruct().std()) < 0.01  # flat, but not saturated: it can still learn
+    model.leave(ctx.stage)
+
+
+@pytest.mark.parametrize(("layers", "side", "fits"), [(3, 11, True), (3, 10, False), (8, 21, True), (8, 20, False)])
+def test_the_smallest_picture_is_the_critics_field(layers: int, side: int, fits: bool) -> None:
+    config = ConSinGANConfig(stages=1, channels=2, layers=layers, max_size=40)
+    if fits:
+        assert ConSinGAN(config, DataShape(side, 40)).sizes == [(side, 40)]
+    else:
+        with pytest.raises(DataError, match=f"the critic needs {2 * layers + 5} a side"):
+            ConSinGAN(config, DataShape(side, 40))
