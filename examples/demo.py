@@ -2,7 +2,8 @@
 
     make demo            (or: python examples/demo.py [PICTURE])
 
-Without a picture it takes NASA's Hubble Deep Field, which scikit-image carries in its package (public domain).
+Without a picture it takes the Brooklyn Museum's photograph of coins from Pompeii, which scikit-image
+carries in its package (no known copyright restrictions).
 Every step is an ordinary gantool command and is printed before it runs.
 """
 
@@ -34,7 +35,7 @@ def example_picture() -> Path:
         import skimage.data
     except ImportError:
         raise SystemExit("The demo's photograph comes with scikit-image: pip install 'gantool[examples]'") from None
-    return Path(skimage.data.__file__).parent / "hubble_deep_field.jpg"
+    return Path(skimage.data.__file__).parent / "coins.png"
 
 
 def main() -> None:
@@ -43,7 +44,7 @@ def main() -> None:
     began = time.monotonic()
     gantool("train", "consingan", str(picture), "--preset", "fast", "--seed", "0", "--out", str(OUT))
     same = gantool("sample", "latest", "-n", "8", "--out", str(OUT))
-    wide = gantool("sample", "latest", "-n", "2", "--size", "240x120", "--out", str(OUT))
+    wide = gantool("sample", "latest", "-n", "2", "--size", "320x128", "--out", str(OUT))
     report = gantool("report", "latest", "--out", str(OUT))
     print(f"\nDone in {(time.monotonic() - began) / 60:.1f} minutes.")
     print(f"  8 samples like the picture:  {same['folder']}")
