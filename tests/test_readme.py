@@ -1,0 +1,70 @@
+"""Every command that the README names is run, in its order, with the `tiny` preset."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[str]:
+    """The lines of README's block of gantool commands, comments cut off, one command each."""
+    blocks = re.findall(r"```\n(gantool .*?)```", README, flags=re.DOTALL)
+    lines = [line.split("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [command for line in lines for command in re.split(r"\s{2,}", line) if command]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("readme")
+    rng = np.random.default_rng(0)
+    (folder / "photos").mkdir()
+    for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
+        Image.fromarray(rng.integers(0, 255, (30, 36, 3), dtype=np.uint8)).save(folder / name)
+    return folder
+
+
+def test_readme_names_the_commands_people_need() -> None:
+    named = {command.split()[1] for command in commands()}
+    assert {"train", "sample", "animate", "report", "resume", "runs", "families", "info", "doctor"} <= named
+
+
+@pytest.mark.parametrize("command", commands())
+def test_command_works(command: str, place: Path) -> None:
+    arguments = shlex.split(command.replace("RUN", "latest"))
+    if arguments[1] == "train":
+        arguments += ["--preset", "tiny", "--iterations", "2"]
+        arguments = [file for word in arguments for file in (sorted(glob.glob(word, root_dir=place)) or [word])]
+    if arguments[1] == "animate":
+        arguments += ["--frames", "3"]
+    done = subprocess.run(
+        [sys.executable, "-m", "gantool", *arguments[1:]],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() or "--dry-run" in arguments
+    assert "Traceback" not in done.stderr
+
+
+def test_python_example_works(place: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code = example.replace('preset="fast"', 'preset="tiny", iterations=2')
+    assert code != example
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
