@@ -8,6 +8,8 @@ from gantool.families.consingan.config import ConSinGANConfig
 
 Size = tuple[int, int]
 
+LAUNCH = 1e9  # what starting some 500 small operations costs, in operations; all that counts at coarse stages
+
 
 def _trained_area(config: ConSinGANConfig, sizes: Sequence[Size], k: int) -> tuple[float, float, float]:
     """Pixels of the frozen stages, of the trained ones, and of the newest, after cropping."""
@@ -32,7 +34,7 @@ def stage_cost(config: ConSinGANConfig, sizes: Sequence[Size], k: int) -> float:
     adversarial = 2 * newest * (body + edge)
     # Elementwise work is felt where there are few channels: count it as a constant a pixel.
     elementwise = 4000.0 * c.channels * (trained + (c.critic_steps + 1) * newest) / 10
-    return generator + critic + adversarial + elementwise
+    return LAUNCH + generator + critic + adversarial + elementwise
 
 
 def stage_memory(config: ConSinGANConfig, sizes: Sequence[Size], k: int) -> float:
