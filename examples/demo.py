@@ -49,7 +49,7 @@ def main() -> None:
     print(f"\nDone in {(time.monotonic() - began) / 60:.1f} minutes.")
     print(f"  8 samples like the picture:  {same['folder']}")
     print(f"  2 samples twice as wide:     {wide['folder']}")
-    print(f"  everything on one page:      {report['path']}")
+    print(f"  everything on one page:      {report['report']}")
 
 
 if __name__ == "__main__":

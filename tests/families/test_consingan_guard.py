@@ -14,7 +14,7 @@ from gantool.engine.model import Context
 from gantool.errors import DataError, Diverged
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.model import ConSinGAN
-from gantool.family import DataShape
+from gantool.family import DataShape, SampleRequest
 
 
 def trained(bias: float) -> tuple[ConSinGAN, Context]:
@@ -52,3 +52,13 @@ def test_the_smallest_picture_is_the_critics_field(layers: int, side: int, fits:
     else:
         with pytest.raises(DataError, match=f"the critic needs {2 * layers + 5} a side"):
             ConSinGAN(config, DataShape(side, 40))
+
+
+def test_a_grey_picture_has_grey_samples_and_a_coloured_one_does_not() -> None:
+    model, _ = trained(0.0)
+    assert float(model.sample(SampleRequest([0, 1])).std(1).max()) > 0
+    model.real.copy_(model.real.mean(1, keepdim=True).expand(-1, 3, -1, -1))
+    samples = model.sample(SampleRequest([0, 1]))
+    assert torch.equal(samples[:, 0], samples[:, 1])
+    assert torch.equal(samples[:, 0], samples[:, 2])
+    assert float(samples.std()) > 0

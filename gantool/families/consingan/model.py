@@ -61,6 +61,7 @@ class ConSinGAN(GanModel):
         self.reals: dict[int, Tensor] = {}
         self.depth = 0  # stages built so far
         self._fixed_prefix: Tensor | None = None
+        self._last_penalty = torch.zeros(())
 
     # --- stages -----------------------------------------------------------------------------------------
 
@@ -164,7 +165,7 @@ class ConSinGAN(GanModel):
         return {
             "critic_real": loss_real.detach(),
             "critic_fake": loss_fake.detach(),
-            "penalty": penalty.detach(),
+            "penalty": self._last_penalty,
             "adversarial": adversarial.detach(),
             "reconstruction": error.detach(),
         }
@@ -176,7 +177,9 @@ class ConSinGAN(GanModel):
             return real.new_zeros(())
         mix = ctx.rand()  # one number for the whole picture
         gradient = self.critic.input_gradient(mix * real + (1 - mix) * fake)
-        return c.penalty * c.penalty_every * pixel_gradient_penalty(gradient)
+        penalty = c.penalty * pixel_gradient_penalty(gradient)
+        self._last_penalty = penalty.detach()  # for the log, which would show zeros where it is skipped
+        return c.penalty_every * penalty
 
     def _draw_crop(self, ctx: Context) -> Box | None:
         c, (h, w) = self.config, self.sizes[ctx.stage.index]
@@ -282,7 +285,7 @@ class ConSinGAN(GanModel):
                 self._fixed_for(k, size) if k < request.start_stage else self._seeded(k, size, generator)
                 for k, size in enumerate(sizes)
             ]
-            pictures.append(self._generate(noises, sizes))
+            pictures.append(self._as_grey_as_the_picture(self._generate(noises, sizes)))
         return torch.cat(pictures)
 
     @torch.no_grad()
@@ -299,7 +302,13 @@ class ConSinGAN(GanModel):
 
         walk = noise_walk(fixed, draws(), request.alpha, request.beta, request.start_stage)
         for _, noises in zip(range(request.frames), walk, strict=False):
-            yield self._generate(noises, sizes)
+            yield self._as_grey_as_the_picture(self._generate(noises, sizes))
+
+    def _as_grey_as_the_picture(self, image: Tensor) -> Tensor:
+        """Of a grey picture's samples the grey part: tints in them are noise of the three channels."""
+        if bool((self.real == self.real[:, :1]).all()):
+            return image.mean(1, keepdim=True).expand_as(image)
+        return image
 
     def _check_start(self, start: int) -> None:
         if start >= self.depth:
