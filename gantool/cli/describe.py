@@ -47,6 +47,8 @@ def time_line(plan: Plan, flag: str | None) -> str:
         return text + _other_preset(plan, flag)
     if plan.seconds <= limit:
         return f"{text}, within the limit of {duration(limit)}"
+    if plan.least_seconds > limit:
+        return f"at least {duration(plan.least_seconds)}: the limit of {duration(limit)} leaves no stage its few steps"
     return f"fitted to {duration(limit)}, by fewer steps (the whole schedule: {text})"
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from gantool.engine.model import Stage
 
-PROBE = 5  # steps of a stage that are measured before the rest is fitted
+WARM_UP = 2  # steps of a stage that are not measured
+PROBE = 6  # steps of a stage after which the rest is fitted, by those measured since WARM_UP
 MARGIN = 0.97  # of the time that is planned with; the rest is for checkpoints and previews
 
 

@@ -17,7 +17,7 @@ from gantool.errors import MemoryShort, UsageError
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """The device of that name; "auto" takes CUDA (this rank's), then MPS, then the CPU.
+    """The device of that name; "auto" takes CUDA, then MPS, then the CPU.
 
     Raises:
         UsageError: an unknown name, or a device that this machine or this PyTorch does not have. Asking for
@@ -25,7 +25,7 @@ def pick_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda", rank() % torch.cuda.device_count())
+            return _cuda_of_this_process()
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -34,6 +34,8 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type == "cuda" and not torch.cuda.is_available():
         why = "this PyTorch is a CPU build" if torch.version.cuda is None else "PyTorch finds no CUDA driver"
         raise UsageError(f"CUDA was asked for, but {why}.", "Use --device cpu; `gantool doctor` says more.")
+    if device.type == "cuda" and device.index is None:
+        return _cuda_of_this_process()
     if device.type == "cuda" and device.index is not None and device.index >= torch.cuda.device_count():
         raise UsageError(
             f"There is no {name}: this machine has {torch.cuda.device_count()} CUDA device(s).",
@@ -44,6 +46,11 @@ def pick_device(name: str = "auto") -> torch.device:
     if device.type not in ("cpu", "cuda", "mps"):
         raise UsageError(f"gantool does not run on {name!r}.", "Use auto, cpu, cuda, cuda:N or mps.")
     return device
+
+
+def _cuda_of_this_process() -> torch.device:
+    """Of several processes that torchrun started on this machine, each takes its own GPU."""
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")) % torch.cuda.device_count())
 
 
 def device_name(device: torch.device) -> str:
@@ -60,7 +67,7 @@ def keep_freed_memory(keep: bool = True) -> None:
 
     A training step frees and takes the same hundreds of megabytes again and again; handed back, every page costs
     a fault and a wipe (74,000 faults an iteration at 167x250, 5 % of the time). Changes no result. Does nothing
-    where the C library is another one. `keep=False` restores the C library's own thresholds.
+    where the C library is another one. `keep=False` sets the thresholds near to what glibc arrives at by itself.
     """
     mmap_threshold, trim_threshold = -3, -1  # M_MMAP_THRESHOLD, M_TRIM_THRESHOLD of malloc.h
     with contextlib.suppress(OSError, AttributeError):
@@ -79,16 +86,6 @@ def enough_memory(hint: str) -> Iterator[None]:
         if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
             raise MemoryShort("The memory does not suffice for this.", hint) from error
         raise
-
-
-def rank() -> int:
-    """This process among those that torchrun started, else 0."""
-    return int(os.environ.get("RANK", "0"))
-
-
-def world_size() -> int:
-    """How many processes torchrun started, else 1."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def synchronize(device: torch.device) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gantool.engine.budget import PROBE, Budget
+from gantool.engine.budget import PROBE, WARM_UP, Budget
 from gantool.engine.checkpoint import (
     State,
     find_checkpoint,
@@ -113,9 +113,8 @@ class Trainer:
             Interrupted: `stop` said so; the state is saved.
             Diverged: losses or weights are not finite; the last good checkpoint is kept.
         """
-        state, stages = self.progress.state, self.progress.stages
         entered = self._restore()
-        state = self.progress.state
+        state, stages = self.progress.state, self.progress.stages
         for index in range(state.stage, len(stages)):
             ctx = Context(self.model.device, self.generator, stages[index])
             if index not in entered:
@@ -144,13 +143,15 @@ class Trainer:
 
     def _after_step(self, metrics: Metrics) -> None:
         progress, state = self.progress, self.progress.state
-        if self.budget is not None and state.step == PROBE:
+        if self.budget is not None and state.step in (WARM_UP, PROBE):
             synchronize(self.model.device)
         # From step to step, so that waiting for the device counts wherever it happens; saving does not.
         seconds, self.clock = time.monotonic() - self.clock, time.monotonic()
         state.seconds += seconds
         progress.session_seconds += seconds
         progress.session_steps += 1
+        if self.budget is not None and state.step == WARM_UP:
+            self.entered = (state.step, state.seconds)  # the first steps of a stage are slower than the rest
         if self.budget is not None and state.step == PROBE:
             self._fit_budget(self.budget)
         last = state.step >= progress.stage.steps

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gantool import registry
 from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
-from gantool.errors import ConfigError
+from gantool.errors import ConfigError, DataError
 from gantool.family import FamilySpec
 from gantool.options import Resolved, parse_sets, read_toml, resolve
 from gantool.settings import Settings
@@ -57,18 +57,28 @@ class Plan:
         return sum(s.steps * t for s, t in zip(self.stages, self.step_seconds, strict=True))
 
     @property
+    def least_seconds(self) -> float:
+        """Estimated time of the shortest schedule that a time limit can lead to."""
+        from gantool.engine.budget import PROBE
+
+        return sum(min(s.steps, PROBE) * t for s, t in zip(self.stages, self.step_seconds, strict=True))
+
+    @property
     def memory(self) -> float:
         """Estimated peak, bytes, beside the program itself."""
         return max(s.memory for s in self.stages)
 
     def seconds_with(self, preset: str) -> float | None:
-        """Estimated time with another preset (and its values alone), by the cost of its stages."""
+        """Estimated time with another preset (and its values alone); None where it does not fit the picture."""
         if not self.step_seconds:
             return None
         import torch
 
         config: Any = resolve(self.spec.config, (preset, self.spec.preset(preset).values)).config
-        model = new_model(self.spec, config, vars(self.source.shape), 0, torch.device("cpu"))
+        try:
+            model = new_model(self.spec, config, vars(self.source.shape), 0, torch.device("cpu"))
+        except DataError:  # a picture that this preset makes too small
+            return None
         unit = self.seconds / sum(s.steps * s.cost for s in self.stages)
         return unit * sum(s.steps * s.cost for s in model.stages())
 
@@ -102,7 +112,7 @@ def plan_training(
         ConfigError, UsageError: options that do not exist or do not fit.
         DataError: the picture cannot be used.
     """
-    from gantool.engine.devices import pick_device
+    from gantool.engine.devices import enough_memory, pick_device
 
     spec = registry.get(family)
     file = read_toml(Path(config)) if config else {}
@@ -137,11 +147,13 @@ def plan_training(
 
         drawn = replace(settings.config, seed=secrets.randbelow(2**31))
         settings = Resolved(drawn, {**settings.origins, "seed": "drawn"})
-    model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
-    networks, checkpoint, stages = _grown_sizes(model)
+    with enough_memory(spec.memory_hint):
+        model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
+        networks, checkpoint, stages = _grown_sizes(model)
+        step_seconds = time_steps(spec, chosen.config, source, device) if estimate else []
     return Plan(
         spec, preset, chosen, settings, source, background, device, stages, networks, checkpoint,
-        time_steps(spec, chosen.config, source, device) if estimate else [], Path(out), name or source.name,
+        step_seconds, Path(out), name or source.name,
     )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import torch
 from gantool.data.image import Picture
 from gantool.data.single_image import SingleImage
 from gantool.engine.model import Context
-from gantool.errors import DataError, Diverged
+from gantool.errors import ConfigError, DataError, Diverged
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.model import ConSinGAN
 from gantool.family import DataShape, SampleRequest
@@ -62,3 +62,36 @@ def test_a_grey_picture_has_grey_samples_and_a_coloured_one_does_not() -> None:
     assert torch.equal(samples[:, 0], samples[:, 1])
     assert torch.equal(samples[:, 0], samples[:, 2])
     assert float(samples.std()) > 0
+
+
+@pytest.mark.parametrize("layers", range(1, 9))
+def test_the_smallest_crop_of_each_depth_trains(layers: int) -> None:
+    least = max(4 * layers, 2 * layers + 5)
+    with pytest.raises(ConfigError, match=f"--crop {least - 1} is too small"):
+        ConSinGANConfig(layers=layers, crop=least - 1)
+    config = ConSinGANConfig(layers=layers, crop=least, crop_from=2, stages=2, channels=2, max_size=48, critic_steps=1)
+    model = ConSinGAN(config, DataShape(40, 48))
+    generator = torch.Generator().manual_seed(0)
+    ramp = np.linspace(0, 255, 40 * 48 * 3).reshape(40, 48, 3).astype(np.uint8)
+    data = SingleImage(Picture(ramp, Path("ramp.png"), "", ()))
+    for stage in model.stages():
+        ctx = Context(torch.device("cpu"), generator, stage)
+        model.enter(stage)
+        model.prepare(stage, data, ctx)
+        metrics = model.train_step(None, ctx)
+    assert all(bool(value.isfinite()) for value in metrics.values())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"crop": 64, "stages": 3}, "would do nothing"),
+        ({"crop": 64, "batch_norm": True}, "do not go together"),
+        ({"layers": 8, "min_size": 16}, "smaller than the 21"),
+        ({"mode": "animation", "layers": 8}, "smaller than the 21"),
+        ({"max_size": 20}, "--max-size 20 is below"),
+    ],
+)
+def test_options_that_do_not_fit_together(options: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        ConSinGANConfig(**options)

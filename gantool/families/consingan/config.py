@@ -51,10 +51,23 @@ class ConSinGANConfig:
 
     def __post_init__(self) -> None:
         """Checks that involve two options."""
-        if self.crop and self.crop < 4 * self.layers:
+        if self.coarsest < self.critic_field:
             raise ConfigError(
-                f"--crop {self.crop} is too small for --layers {self.layers}.",
-                f"The critic sees {2 * self.layers + 5} pixels at once: use at least {4 * self.layers}.",
+                f"The coarsest stage of {self.coarsest} pixels is smaller than the {self.critic_field} that the critic "
+                f"of --layers {self.layers} sees at once.",
+                f"Set --min-size to {self.critic_field} or more, or take fewer --layers.",
+            )
+        least = max(4 * self.layers, self.critic_field)
+        if self.crop and self.crop < least:
+            raise ConfigError(
+                f"--crop {self.crop} is too small for --layers {self.layers}: the critic sees {self.critic_field} "
+                "pixels at once.",
+                f"Use at least --crop {least}.",
+            )
+        if self.crop and self.crop_from > self.stages:
+            raise ConfigError(
+                f"--crop {self.crop} would do nothing: it begins at stage {self.crop_from} of {self.stages}.",
+                "Lower --crop-from, or add --stages.",
             )
         if self.crop and self.batch_norm:
             raise ConfigError(
@@ -63,6 +76,11 @@ class ConSinGANConfig:
             )
         if self.max_size < self.coarsest:
             raise ConfigError(f"--max-size {self.max_size} is below --min-size {self.coarsest}.", "Raise --max-size.")
+
+    @property
+    def critic_field(self) -> int:
+        """Pixels across that one score of the critic sees."""
+        return 2 * self.layers + 5
 
     @property
     def coarsest(self) -> int:

@@ -9,6 +9,7 @@ from gantool.families.consingan.config import ConSinGANConfig
 Size = tuple[int, int]
 
 LAUNCH = 1e9  # what starting some 500 small operations costs, in operations; all that counts at coarse stages
+DRAWING = 6  # feature maps that are alive while a picture is drawn
 
 
 def _trained_area(config: ConSinGANConfig, sizes: Sequence[Size], k: int) -> tuple[float, float, float]:
@@ -42,5 +43,7 @@ def stage_memory(config: ConSinGANConfig, sizes: Sequence[Size], k: int) -> floa
     c = config
     frozen, trained, newest = _trained_area(c, sizes, k)
     maps = trained * 2 * (c.layers + 4) + newest * 4 * (c.layers + 2) + frozen
+    height, width = sizes[k]
+    drawing = DRAWING * height * width  # previews and the measure of the noise need the whole, crops or not
     fixed = sum(h * w for h, w in sizes[: k + 1])
-    return 4.0 * c.channels * (maps + 2 * fixed)
+    return 4.0 * c.channels * (max(maps, drawing) + 2 * fixed)

@@ -43,11 +43,10 @@ class ConSinGAN(GanModel):
             (shape.height, shape.width), c.stages, min(c.coarsest, math.ceil(smallest)), c.max_size
         )
         self.sizes: list[Size] = list(self.pyramid.sizes)
-        field = 2 * c.layers + 5  # the critic's receptive field: a smaller picture has no score
-        if min(min(size) for size in self.sizes) < field:
+        if min(min(size) for size in self.sizes) < c.critic_field:  # it would have no score
             h, w = self.sizes[0]
             raise DataError(
-                f"The picture is {w}x{h} pixels at its coarsest stage; the critic needs {field} a side.",
+                f"The picture is {w}x{h} pixels at its coarsest stage; the critic needs {c.critic_field} a side.",
                 "Use a larger picture, or raise --max-size if the picture is long and thin.",
             )
         self.generator = Generator(
