@@ -54,11 +54,12 @@ def animate(
     model = found.load(device, say)
     if not isinstance(model, Animates):
         raise UsageError(f"{found.spec.title} cannot animate.", "`gantool families` lists what each can do.")
-    folder = new_folder(found, "animations", to)
     request = AnimateRequest(frames, alpha, beta, start_stage, seed, pixels)
-    film = model.animate(request)
     with enough_memory("Ask for a smaller --size or fewer --frames."):
-        pictures = [to_uint8(next(film))[0] for _ in progress(range(frames))]
+        film = model.animate(request)
+        first = to_uint8(next(film))[0]  # before there is a folder: what is refused leaves nothing behind
+        folder = new_folder(found, "animations", to)
+        pictures = [to_uint8(next(film))[0] if frame else first for frame in progress(range(frames))]
     files = [folder / "film.gif"]
     save_gif(pictures, files[0], fps=fps)
     if save_mp4(pictures, folder / "film.mp4", fps=fps):

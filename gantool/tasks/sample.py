@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from gantool.data.image import save_png, to_uint8
+from gantool.data.image import Pixels, save_png, to_uint8
 from gantool.data.sheet import contact_sheet
 from gantool.engine.devices import enough_memory
 from gantool.errors import RunError, UsageError
@@ -113,11 +113,17 @@ def sample(
     if start_stage < 0:
         raise UsageError(f"There is no stage {start_stage}.", "Stages count from 0.")
     model = found.load(device, say)
+
+    def draw(seed: int) -> Pixels:
+        with enough_memory("Ask for a smaller --size."):
+            picture: Pixels = to_uint8(model.sample(SampleRequest([seed], pixels, start_stage)))[0]
+        return picture
+
+    first = draw(wanted[0])  # before there is a folder: what is refused leaves nothing behind
     folder = new_folder(found, "samples", to)
     files, pictures = [], []
     for seed in progress(wanted):
-        with enough_memory("Ask for a smaller --size."):
-            picture = to_uint8(model.sample(SampleRequest([seed], pixels, start_stage)))[0]
+        picture = first if seed == wanted[0] else draw(seed)
         file = folder / f"seed-{seed:04d}.png"
         save_png(picture, file)
         files.append(file)

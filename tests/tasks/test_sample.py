@@ -16,7 +16,7 @@ from PIL import Image
 
 import gantool
 from gantool.data.image import to_uint8
-from gantool.errors import Interrupted, RunError, UsageError
+from gantool.errors import Interrupted, MemoryShort, RunError, UsageError
 from gantool.family import SampleRequest
 from gantool.tasks import sample as sample_task
 from gantool.tasks.runs import Run
@@ -213,9 +213,27 @@ def test_stages_that_do_not_exist(run, tmp_path) -> None:
             gantool.sample(run, to=tmp_path / "x", **wrong)
 
 
-def test_too_little_memory_is_a_sentence(run, tmp_path, monkeypatch) -> None:
-    from gantool.errors import MemoryShort
+def test_a_refused_request_leaves_nothing_behind(run, tmp_path, monkeypatch) -> None:
+    def folders() -> list[Path]:
+        return sorted(p for kind in ("samples", "animations") for p in (run.path / kind).glob("*"))
 
+    def large(self, noises, sizes):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+
+    before = folders()
+    for draw in (gantool.sample, gantool.animate):
+        for to in (None, tmp_path / "x" / "y"):
+            with pytest.raises(UsageError, match="stage"):
+                draw(run, start_stage=9, to=to)
+            with monkeypatch.context() as patch:
+                patch.setattr(type(run.load("cpu")), "_generate", large)
+                with pytest.raises(MemoryShort):
+                    draw(run, to=to)
+    assert folders() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_too_little_memory_is_a_sentence(run, tmp_path, monkeypatch) -> None:
     def large(self, request):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
 
