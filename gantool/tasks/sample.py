@@ -18,6 +18,7 @@ from gantool.files import write_error
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 
 LARGEST = 64_000_000  # pixels a sample may have
+MOST = 100_000  # samples at once
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,16 @@ def parse_seeds(text: str) -> list[int]:
         if not _is_number(low) or (dash and not _is_number(high)):
             raise UsageError(f"{text!r} lists no seeds.", "Write for instance 0-15,42.")
         first, last = int(low), int(high) if dash else int(low)
-        if last < first or last - first >= 100_000:
+        if last < first:
             raise UsageError(f"{part.strip()!r} is no range of seeds.", "Write for instance 0-15.")
+        _check_number(len(seeds) + last - first + 1)
         seeds += range(first, last + 1)
     return check_seeds(seeds)
 
 
 def check_seeds(seeds: Sequence[int]) -> list[int]:
-    """The seeds, each once. Raises UsageError when there are none, or one is negative or too large."""
+    """The seeds, each once. Raises UsageError when there are none or too many, or one is negative or too large."""
+    _check_number(len(seeds))
     once = list(dict.fromkeys(seeds))
     if not once:
         raise UsageError("No seeds are no samples.", "Give at least one seed.")
@@ -52,6 +55,11 @@ def check_seeds(seeds: Sequence[int]) -> list[int]:
         wrong = min(once) if min(once) < 0 else max(once)
         raise UsageError(f"{wrong} is no seed.", "Use whole numbers from 0 to below 2^63.")
     return once
+
+
+def _check_number(n: int) -> None:
+    if n > MOST:
+        raise UsageError(f"{n} samples are too many.", f"Ask for up to {MOST:,} at a time.")
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -95,7 +103,7 @@ def sample(
 
     Args:
         run: path, id prefix, `latest` or a Run.
-        n: how many, when no seeds are given: seeds 0 .. n-1.
+        n: how many, up to 100,000, when no seeds are given: seeds 0 .. n-1.
         seeds: "0-15,42" or integers; one picture each, the same one every time.
         size: "500x250" (width x height) or (height, width).
         start_stage: stages below keep the reconstruction's noise.
@@ -106,8 +114,10 @@ def sample(
         UsageError, RunError: see the sentences.
     """
     found = open_run(run, out)
-    if seeds is None and n < 1:
-        raise UsageError(f"{n} samples are none.", "Ask for at least one.")
+    if seeds is None:
+        if n < 1:
+            raise UsageError(f"{n} samples are none.", "Ask for at least one.")
+        _check_number(n)
     wanted = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(range(n) if seeds is None else seeds)
     pixels = parse_size(size) if isinstance(size, str) else check_size(size) if size else None
     if start_stage < 0:

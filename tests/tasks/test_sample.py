@@ -73,7 +73,24 @@ def test_seeds(text: str, seeds: list[int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", ",", "1,", "-1", "1-", "5-3", "1.5", "a", "1-2-3", "0x10", "²", "0-100000", str(2**63), "9" * 5000]
+    "text",
+    [
+        "",
+        ",",
+        "1,",
+        "-1",
+        "1-",
+        "5-3",
+        "1.5",
+        "a",
+        "1-2-3",
+        "0x10",
+        "²",
+        "0-100000",
+        "0-59999,0-59999",
+        str(2**63),
+        "9" * 5000,
+    ],
 )
 def test_no_seeds(text: str) -> None:
     with pytest.raises(UsageError) as caught:
@@ -208,7 +225,17 @@ def test_stages_that_do_not_exist(run, tmp_path) -> None:
     for start in (3, 99, -1):
         with pytest.raises(UsageError, match="stage"):
             gantool.sample(run, 1, start_stage=start, to=tmp_path / "x")
-    for wrong in ({"n": 0}, {"seeds": []}, {"seeds": [-1]}, {"seeds": [2**63]}, {"size": (0, 3)}, {"seeds": ""}):
+    for wrong in (
+        {"n": 0},
+        {"n": 100_001},
+        {"n": 10**30},
+        {"seeds": []},
+        {"seeds": range(100_001)},
+        {"seeds": [-1]},
+        {"seeds": [2**63]},
+        {"size": (0, 3)},
+        {"seeds": ""},
+    ):
         with pytest.raises(UsageError):
             gantool.sample(run, to=tmp_path / "x", **wrong)
 
