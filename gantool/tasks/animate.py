@@ -20,7 +20,7 @@ def animate(
     fps: float = 10.0,
     alpha: float = 0.1,
     beta: float = 0.9,
-    start_stage: int = 1,
+    start_stage: int | None = None,
     seed: int = 0,
     size: str | tuple[int, int] | None = None,
     to: str | Path | None = None,
@@ -32,7 +32,8 @@ def animate(
     """Draw a film as GIF, and as MP4 where ffmpeg exists.
 
     Args:
-        frames, alpha, beta, start_stage, seed, size: see `AnimateRequest`.
+        frames, alpha, beta, seed, size: see `AnimateRequest`.
+        start_stage: stages below it do not move; None means 1, or 0 while the model has one stage only.
         fps: frames a second.
         to: the folder; None makes a new one under the run's animations/.
 
@@ -48,9 +49,12 @@ def animate(
     if not 0 < fps <= 50:
         raise UsageError(f"{fps} frames a second are out of range.", "Use up to 50.")
     check_seeds([seed])
-    if start_stage < 0:
+    if start_stage is not None and start_stage < 0:
         raise UsageError(f"There is no stage {start_stage}.", "Stages count from 0.")
     pixels = parse_size(size) if isinstance(size, str) else check_size(size) if size else None
+    if start_stage is None:  # looked up before loading: a training under way can only add stages
+        state = found.state()
+        start_stage = min(1, state.stage) if state else 0
     model = found.load(device, say)
     if not isinstance(model, Animates):
         raise UsageError(f"{found.spec.title} cannot animate.", "`gantool families` lists what each can do.")

@@ -339,6 +339,27 @@ def test_half_trained_runs_are_used_as_they_are_and_it_is_said(picture, tmp_path
     assert pixels(gantool.sample(half, 1, size="50x41").files[0]).shape == (41, 50, 3)
 
 
+def test_a_model_of_one_stage_has_films_without_asking(picture, tmp_path) -> None:
+    small = {"preset": "tiny", "seed": 1, "iterations": 3, "out": tmp_path}
+    whole = gantool.train("consingan", picture, stages=1, **small)
+    steps: list[int] = []
+    with pytest.raises(Interrupted):
+        gantool.train("consingan", picture, stop=lambda: bool(steps.append(1)) or len(steps) == 2, **small)
+    for run in (whole, gantool.open_run("latest", tmp_path)):
+        assert run.state().stage == 0
+        film = gantool.animate(run, frames=2, to=tmp_path / run.id / "default")
+        same = gantool.animate(run, frames=2, start_stage=0, to=tmp_path / run.id / "zero")
+        assert film.files[0].read_bytes() == same.files[0].read_bytes()
+        with pytest.raises(UsageError):
+            gantool.animate(run, frames=2, start_stage=1)
+
+
+def test_films_keep_the_coarsest_stage_without_asking(run, tmp_path) -> None:
+    film = gantool.animate(run, frames=2, to=tmp_path / "default")
+    same = gantool.animate(run, frames=2, start_stage=1, to=tmp_path / "one")
+    assert film.files[0].read_bytes() == same.files[0].read_bytes()
+
+
 def test_a_finished_run_says_nothing(run) -> None:
     said: list[str] = []
     gantool.sample(run, 1, say=said.append)
