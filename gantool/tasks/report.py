@@ -363,8 +363,6 @@ def _commands(facts: _Facts) -> list[str]:
     kept = next(iter(sorted(facts.run.path.glob("input.*")) or sorted(facts.run.path.glob("input"))), None)
     again = ["gantool", "train", str(info["family"]), str(kept or facts.run.path / "input.png")]
     again += ["--config", str(facts.run.dir.config_file)]
-    for name in _unset_against_preset(facts):
-        again += ["--set", f"{name}=none"]
     background = _dict(info.get("data")).get("background", "white")
     if background != "white":
         again += ["--background", str(background)]
@@ -384,10 +382,3 @@ def _commands(facts: _Facts) -> list[str]:
         wide = [*draw, "--size", f"{round(1.5 * width)}x{height}"]
         parts.append(html.command("Draw them half again as wide", shlex.join(wide)))
     return parts
-
-
-def _unset_against_preset(facts: _Facts) -> list[str]:
-    """Options that were set to nothing although the preset has a value: TOML cannot say so."""
-    preset = facts.spec.presets.get(str(facts.info.get("preset"))) if facts.spec else None
-    written = _dict(facts.tables.get("options"))
-    return [name for name in preset.values if name not in written] if preset and facts.tables else []

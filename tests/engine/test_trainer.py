@@ -213,6 +213,24 @@ class Clock:
         self.now += self.seconds[stage]
 
 
+class SlowStart(Clock):
+    """The first step of a stage takes 20 seconds more: kernels are chosen, memory is taken."""
+
+    def step(self, stage: int, step: int) -> None:
+        super().step(stage, step)
+        self.now += 20 if step == 0 else 0
+
+
+def test_the_first_steps_of_a_stage_do_not_count_for_its_speed(toy, tmp_path, monkeypatch) -> None:
+    """After 6 steps and 26 s, at 1 s a step, 94 + 300 s are wanted and 194 - 26 are there: 6 + 40 steps."""
+    clock = SlowStart([1.0, 3.0])
+    monkeypatch.setattr("gantool.engine.trainer.time", clock)
+    model = toy.Toy((100, 100), (1.0, 3.0), clock.step)
+    trainer = toy.trainer(tmp_path / "run", model, max_time=200.0, save_every=1e9)
+    trainer.fit()
+    assert trainer.progress.state.schedule[0] == 46
+
+
 def test_the_schedule_fits_the_time(toy, tmp_path, monkeypatch) -> None:
     """Two stages of 100 steps, 1 s and 3 s each, in 200 s; the model believes in costs of 1 and 3.
 

@@ -212,12 +212,6 @@ def test_commands_repeat_the_run(trained: Run) -> None:
     assert all(torch.equal(one[key], two[key]) for key in one)
 
 
-def test_command_unsets_what_the_preset_sets(copy: Run, tmp_path: Path) -> None:
-    text = (copy.path / "config.toml").read_text()
-    (copy.path / "config.toml").write_text(re.sub(r"(?m)^min_size = .*$", "# min_size is not set", text))
-    assert "config.toml --set min_size=none --name waves" in words(report(open_run(copy.path), samples=1))
-
-
 # ---- curves ------------------------------------------------------------------------------------------------
 
 
