@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -107,11 +108,15 @@ class RunDir:
 
     def busy(self) -> bool:
         """Whether a process is training into it now."""
-        lock = FileLock(self.path / ".lock")
+        file = self.path / ".lock"
+        if not file.exists():  # never trained; a look must not make files
+            return False
+        lock = FileLock(file)
         try:
             lock.acquire(timeout=0)
-        except (Timeout, OSError):
-            return True
+        except (Timeout, OSError) as error:
+            # Where this process may not write, it cannot ask: most likely an archive, which nobody trains.
+            return not (isinstance(error, PermissionError) or getattr(error, "errno", None) == errno.EROFS)
         lock.release()
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -121,6 +122,28 @@ def test_a_look_at_the_status_does_not_keep_anybody_from_training(tmp_path) -> N
                 pass
     finally:
         os.waitpid(child, 0)
+
+
+def test_a_look_at_the_status_makes_no_files(tmp_path) -> None:
+    run = RunDir.create(tmp_path, "f", "x", {"status": "running"})
+    assert run.status() == "killed"
+    assert not run.busy()
+    assert [p.name for p in run.path.iterdir()] == ["run.json"]
+
+
+@pytest.mark.parametrize(
+    ("error", "busy"), [(errno.EACCES, False), (errno.EPERM, False), (errno.EROFS, False), (errno.EIO, True)]
+)
+def test_where_nothing_can_be_written_nobody_is_training(tmp_path, monkeypatch, error: int, busy: bool) -> None:
+    run = RunDir.create(tmp_path, "f", "x", {"status": "running"})
+    with run.lock():
+        pass
+
+    def refuse(*_args, **_kwargs):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(rundir.FileLock, "acquire", refuse)
+    assert run.busy() is busy
 
 
 # ---- run.json and the log ----------------------------------------------------------------------------------
