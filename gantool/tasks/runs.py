@@ -54,7 +54,9 @@ class Run:
 
     @cached_property
     def tables(self) -> dict[str, Any]:
-        """config.toml."""
+        """config.toml. Raises RunError when the run ended before it was written."""
+        if not self.dir.config_file.exists():
+            raise RunError(f"{self.path} is incomplete: it has no config.toml.", "Train anew.")
         return read_toml(self.dir.config_file)
 
     @property

@@ -71,6 +71,12 @@ def start(
     created: Callable[[Run], None] = lambda _: None,
 ) -> Run:
     """Carry out a plan. `created` is told the run directory before the first step."""
+    tables = {
+        "": {"family": plan.spec.name, "preset": plan.preset},
+        "options": _with_none(plan),
+        "run": asdict(plan.settings.config),
+    }
+    config = write_toml(tables).encode()
     origins = {**plan.options.origins, **plan.settings.origins}
     info = {
         "name": plan.name,
@@ -86,12 +92,7 @@ def start(
         "shape": vars(plan.source.shape),
     }
     run = Run(RunDir.create(plan.out, plan.spec.name, plan.name, info))
-    tables = {
-        "": {"family": plan.spec.name, "preset": plan.preset},
-        "options": _with_none(plan),
-        "run": asdict(plan.settings.config),
-    }
-    atomic_write(run.dir.config_file, write_toml(tables).encode())
+    atomic_write(run.dir.config_file, config)
     _keep_input(plan.source.source.path, run.path)
     created(run)
     return _fit(run, plan.source, str(plan.device), callbacks, stop, say)

@@ -289,6 +289,25 @@ def test_another_picture_in_the_run_directory_is_noticed(picture, tmp_path) -> N
         gantool.resume(run)
 
 
+def test_a_run_that_ended_before_its_options_were_written(picture, tmp_path, monkeypatch) -> None:
+    def killed(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train_task, "atomic_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            gantool.train("consingan", picture, preset="tiny", out=tmp_path)
+    run = gantool.open_run(only_run(tmp_path))
+    assert run.dir.status() == "killed"
+    for look in (lambda: run.config, lambda: run.settings, lambda: run.new_model(torch.device("cpu"))):
+        with pytest.raises(RunError, match=r"is incomplete: it has no config\.toml") as caught:
+            look()
+        assert caught.value.hint == "Train anew."
+    with pytest.raises(RunError, match="rain") as caught:  # no picture either
+        gantool.resume(run)
+    assert "rain anew" in caught.value.hint
+
+
 def test_the_device_that_was_named_is_the_one_that_trains(picture, tmp_path, monkeypatch) -> None:
     """`--device cuda:1` must not end on cuda:0."""
     plan = plan_training("consingan", picture, preset="tiny", estimate=False, out=tmp_path)
