@@ -57,7 +57,7 @@ def animate(
     fps: Annotated[float, typer.Option(help="frames a second")] = 10.0,
     alpha: Annotated[float, typer.Option(help="pull to the picture, 0 to 1")] = 0.1,
     beta: Annotated[float, typer.Option(help="smoothness of the walk, 0 to 1")] = 0.9,
-    start_stage: Annotated[int | None, typer.Option(help="stages below do not move (1; 0 if there is one)")] = None,
+    start_stage: Annotated[int | None, typer.Option(help="stages below do not move (1; 0 for one stage)")] = None,
     seed: Annotated[int, typer.Option(help="of the walk")] = 0,
     size: SIZE = None,
     to: TO = None,

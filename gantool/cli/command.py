@@ -16,7 +16,7 @@ OUTPUT = "Output"
 
 _FLAGS = {
     "as_json": Annotated[bool, typer.Option("--json", help="the result as one JSON object", rich_help_panel=OUTPUT)],
-    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="say nothing", rich_help_panel=OUTPUT)],
+    "quiet": Annotated[bool, typer.Option("--quiet", "-q", help="say only errors", rich_help_panel=OUTPUT)],
     "verbose": Annotated[bool, typer.Option("--verbose", "-v", help="say more", rich_help_panel=OUTPUT)],
     # `main` looks for this one before anything is printed.
     "no_color": Annotated[bool, typer.Option("--no-color", help="no colours", rich_help_panel=OUTPUT)],
