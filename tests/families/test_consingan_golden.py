@@ -218,6 +218,38 @@ def test_penalty_of_other_activations_is_the_double_backward(activation: Any) ->
     assert float((gradient[0, 1, 7, 9] - numeric).detach()) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.parametrize("activation", ["lrelu", "elu", "prelu", "selu"])
+def test_weight_gradients_of_the_penalty_are_finite_differences(activation: Any) -> None:
+    torch.manual_seed(0)
+    critic = Critic(4, 2, activation, 0.3).double()
+    with torch.no_grad():
+        for p in critic.parameters():  # larger than at the start, so that every weight counts
+            p.copy_(torch.randn_like(p) * 0.3)
+    image = torch.rand(1, 3, 12, 14, dtype=torch.float64) * 2 - 1
+
+    def penalty() -> Tensor:
+        return pixel_gradient_penalty(critic.input_gradient(image))
+
+    penalty().backward()
+    step, rng, compared = 1e-7, np.random.default_rng(0), 0
+    for name, p in critic.named_parameters():
+        if p.grad is None:
+            assert name.endswith("bias"), name
+            continue
+        values, gradient = p.data.view(-1), p.grad.view(-1)
+        for i in rng.choice(values.numel(), min(4, values.numel()), replace=False):
+            own = float(values[i])
+            ends = []
+            for there in (own + step, own - step):
+                values[i] = there
+                ends.append(float(penalty().detach()))
+            values[i] = own
+            numeric = (ends[0] - ends[1]) / (2 * step)
+            assert float(gradient[i]) == pytest.approx(numeric, rel=1e-5, abs=1e-6), (name, i)
+            compared += 1
+    assert compared >= 16
+
+
 # --- the whole training -----------------------------------------------------------------------------------
 
 
@@ -279,10 +311,13 @@ def stages_of_run(data: Any, run: str, n: int) -> Iterator[tuple[int, ConSinGAN,
         assert error(model.noise_amps[k], data[f"{run}/s{k}/noise_amp"]) < 1e-6
         log: dict[str, list[Tensor]] = {}
         for ctx.step in range(n):
+            log.setdefault("picture", []).append(model.reconstruct())  # as this iteration's losses see it
             for name, value in model.train_step(None, ctx).items():
                 log.setdefault(name, []).append(value)
+            rates = [g["lr"] for g in model.optimizers["generator"].param_groups]
+            log.setdefault("generator_rate", []).append(torch.tensor(rates[-1]))  # the tail's
+            log.setdefault("critic_rate", []).append(torch.tensor(model.optimizers["critic"].param_groups[0]["lr"]))
             if ctx.step == 0:
-                rates = [g["lr"] for g in model.optimizers["generator"].param_groups]
                 assert rates == pytest.approx(list(data[f"{run}/s{k}/lr_groups_first_iteration"]), rel=1e-6)
                 if f"{run}/s{k}/after_iter1/D/tail.bias" in data.files:
                     check_weights(model, data, f"{run}/s{k}/after_iter1", 1e-6)
@@ -313,11 +348,14 @@ def test_training_trajectory_end_to_end() -> None:
             "penalty": data[f"{prefix}/gp"][:, -1],
             "adversarial": data[f"{prefix}/errG"],
             "reconstruction": data[f"{prefix}/rec_loss"],
+            "generator_rate": data[f"{prefix}/lr_G_top"],
+            "critic_rate": data[f"{prefix}/lr_D"],
         }
         for name, golden in pairs.items():
             assert error(torch.stack(log[name]), golden) < 1e-6, (k, name)
         check_weights(model, data, f"{prefix}/final", 1e-6)
-        assert error(model.reconstruct(), model.real_at(k)) < 2  # a picture of the right shape
+        assert error(log["picture"][0], data[f"{prefix}/rec_iter1"]) < 1e-6
+        assert error(log["picture"][-1], data[f"{prefix}/rec_last"]) < 1e-6
         seen += 1
     assert seen == 3
 
@@ -332,6 +370,8 @@ def test_milestone_that_modern_pytorch_skips_is_hit_by_truncation() -> None:
         if k == 0:
             golden = data[f"{run}/s0/rec_loss"]
             assert error(torch.stack(log["reconstruction"])[:10], golden[:10]) < 1e-6
+            for name in ("generator_rate", "critic_rate"):
+                assert [float(rate) for rate in log[name]] == pytest.approx([5e-4] * 9 + [5e-5] * 3)
             break
 
 
