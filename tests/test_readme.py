@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import gantool
+from gantool.errors import Interrupted
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -34,14 +37,32 @@ def place(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def interrupted(place: Path) -> Path:
+    """A run stopped after two steps."""
+    steps: list[int] = []
+    with pytest.raises(Interrupted):
+        gantool.train(
+            "consingan",
+            place / "photo.jpg",
+            preset="tiny",
+            iterations=3,
+            out=place / "stopped",
+            stop=lambda: bool(steps.append(1)) or len(steps) == 2,
+        )
+    run = gantool.open_run("latest", place / "stopped")
+    assert run.dir.status() == "interrupted"
+    return run.path
+
+
 def test_readme_names_the_commands_people_need() -> None:
     named = {command.split()[1] for command in commands()}
     assert {"train", "sample", "animate", "report", "resume", "runs", "families", "info", "doctor"} <= named
 
 
 @pytest.mark.parametrize("command", commands())
-def test_command_works(command: str, place: Path) -> None:
-    arguments = shlex.split(command.replace("RUN", "latest"))
+def test_command_works(command: str, place: Path, interrupted: Path) -> None:
+    arguments = shlex.split(command.replace("RUN", str(interrupted)))
     if arguments[1] == "train":
         arguments += ["--preset", "tiny", "--iterations", "2"]
         arguments = [file for word in arguments for file in (sorted(glob.glob(word, root_dir=place)) or [word])]
@@ -58,6 +79,8 @@ def test_command_works(command: str, place: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() or "--dry-run" in arguments
     assert "Traceback" not in done.stderr
+    if arguments[1] == "resume":
+        assert gantool.open_run(interrupted).dir.status() == "finished"
 
 
 def test_python_example_works(place: Path) -> None:
