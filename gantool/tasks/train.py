@@ -137,6 +137,7 @@ def resume(
     if found.dir.status() == "finished":
         say(f"{found.id} is finished already.")
         return found
+    _ = found.tables  # first: a run without options says so in its own words
     return _fit(found, _input_of(found), device or str(found.info["device"]), callbacks, stop, say)
 
 
@@ -176,6 +177,7 @@ def _fit(
             status = "diverged"
             raise
         finally:
+            keep_freed_memory(False)
             _set_status(run, status)
     return Run(run.dir)
 
