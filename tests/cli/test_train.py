@@ -87,7 +87,7 @@ def test_without_a_preset_the_reason_is_said(cli, here, monkeypatch):
     monkeypatch.setattr(plan, "time_steps", lambda spec, config, source, device: [0.01] * config.stages)
     said = cli("train", "consingan", "a.png", "--dry-run", "--device", "cpu")
     assert "fast: no preset named, and this is a CPU" in said.out
-    assert "about 40 s (`paper` would take about" in said.out
+    assert "about 48 s (`paper` would take about" in said.out  # 6 stages of 800 steps
     said = cli("train", "consingan", "a.png", "--dry-run", "--max-time", "10s", "--device", "cpu")
     assert "fitted to 10 s, by fewer steps (the whole schedule: about 40 s)" in said.out
     said = cli("train", "consingan", "a.png", "--dry-run", "--max-time", "1m", "--device", "cpu")
