@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantool.cli.talk import table
-from gantool.cli.values import duration, pixels, plain, size
+from gantool.cli.values import pixels, plain, size
+from gantool.wording import duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gantool.cli.talk import Talk
-from gantool.cli.values import duration, pixels, rate
+from gantool.cli.values import pixels, rate
+from gantool.wording import duration
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

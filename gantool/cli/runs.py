@@ -11,8 +11,9 @@ import typer
 from gantool.cli.arguments import OUT, RUN
 from gantool.cli.command import RUNS, add, with_flags
 from gantool.cli.talk import Result, Talk, table
-from gantool.cli.values import duration, plain
+from gantool.cli.values import plain
 from gantool.errors import GantoolError
+from gantool.wording import duration
 
 if TYPE_CHECKING:
     from gantool.tasks.runs import Run

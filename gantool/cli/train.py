@@ -14,8 +14,8 @@ from gantool.cli.progress import Watcher, watching
 from gantool.cli.ranks import finish_together, share
 from gantool.cli.signals import Stopper
 from gantool.cli.talk import Failure, Result, Talk
-from gantool.cli.values import duration
 from gantool.errors import DataError, Diverged, GantoolError, Interrupted, MemoryShort
+from gantool.wording import duration
 
 if TYPE_CHECKING:
     from gantool.tasks.plan import Plan

@@ -21,6 +21,7 @@ from gantool.tasks import report_page as html
 from gantool.tasks.report_pictures import image, pictures, short
 from gantool.tasks.report_plot import Curve, plot
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
+from gantool.wording import duration
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel, Stage
@@ -209,7 +210,7 @@ def _head(facts: _Facts) -> str:
         "Seed": _text(info.get("seed")),
         "Started": _text(info.get("started")),
         "Ended": _text(info.get("ended")) if facts.status != "running" else "",
-        "Training time": html.duration(facts.seconds) if facts.seconds else "",
+        "Training time": duration(facts.seconds) if facts.seconds else "",
         "Device": _text(info.get("device")),
         "Versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }
@@ -274,14 +275,14 @@ def _stage_table(facts: _Facts) -> str:
                     stage.name if stage else f"stage {index + 1}",
                     f"{stage.size[1]} × {stage.size[0]}" if stage else "",
                     f"{done}" if planned in (None, done) else f"{done} of {planned}",
-                    html.duration(seconds) if entry else "",
+                    duration(seconds) if entry else "",
                     short(seconds / entry["step"]) if entry and entry["step"] else "",
                     *(short(entry[name]) if entry and name in entry else "" for name in facts.losses),
                 ]
             )
         )
     each = short(before / total) if total and before else ""
-    cells = ["all", "", str(total), html.duration(facts.seconds), each, *("" for _ in facts.losses)]
+    cells = ["all", "", str(total), duration(facts.seconds), each, *("" for _ in facts.losses)]
     head = ["Stage", "Pixels", "Steps", "Time", "Seconds a step", *facts.losses]
     caption = "Losses are the last ones logged in the stage; time is training alone, without previews."
     return html.table(head, [*rows, html.Row(cells, "total")], numbers=range(1, len(head)), caption=caption)

@@ -175,16 +175,3 @@ def page(title: str, head: str, sections: Iterable[str], foot: str) -> str:
         + "\n".join(s for s in sections if s)
         + f'\n</main>\n<footer><p class="soft">{escape(foot)}</p></footer>\n</body>\n</html>\n'
     )
-
-
-def duration(seconds: float) -> str:
-    """ "0.8 s", "13 s", "4 min 5 s", "2 h 3 min"."""
-    if seconds < 10:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    minutes = round(seconds / 60)
-    return f"{minutes // 60} h {minutes % 60} min"

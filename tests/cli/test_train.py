@@ -89,9 +89,9 @@ def test_without_a_preset_the_reason_is_said(cli, here, monkeypatch):
     assert "fast: no preset named, and this is a CPU" in said.out
     assert "about 48 s (`paper` would take about" in said.out  # 6 stages of 800 steps
     said = cli("train", "consingan", "a.png", "--dry-run", "--max-time", "10s", "--device", "cpu")
-    assert "fitted to 10 s, by fewer steps (the whole schedule: about 40 s)" in said.out
+    assert "fitted to 10 s, by fewer steps (the whole schedule: about 48 s)" in said.out
     said = cli("train", "consingan", "a.png", "--dry-run", "--max-time", "1m", "--device", "cpu")
-    assert "about 40 s, within the limit of 1 min" in said.out
+    assert "about 48 s, within the limit of 1 min" in said.out
 
 
 def test_a_config_file_made_by_config_init(cli, here):

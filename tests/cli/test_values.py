@@ -1,7 +1,8 @@
 import pytest
 
-from gantool.cli.values import duration, parse_duration, pixels, rate, size
+from gantool.cli.values import parse_duration, pixels, rate, size
 from gantool.errors import UsageError
+from gantool.wording import duration
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from gantool.errors import RunError, UsageError
 from gantool.family import SampleRequest
 from gantool.metrics.single_image import diversity, patch_swd_pyramid
 from gantool.tasks.report import report
-from gantool.tasks.report_page import duration, enlargement, facts
+from gantool.tasks.report_page import enlargement, facts
 from gantool.tasks.report_pictures import _patch_rows, image, pictures, short
 from gantool.tasks.report_plot import (
     Curve,
@@ -37,6 +37,7 @@ from gantool.tasks.report_plot import (
 from gantool.tasks.runs import Run, open_run
 from gantool.tasks.sample import sample
 from gantool.tasks.train import train
+from gantool.wording import duration
 
 VOID = {"meta", "img", "br", "hr", "input", "link"}
 HOSTILE = """<img src=x onerror=alert(1)>&"'</title></style></pre>"""
@@ -538,7 +539,7 @@ def test_small_things() -> None:
     assert [duration(s) for s in (0.84, 13.2, 59.7, 245, 7380)] == [
         "0.8 s",
         "13 s",
-        "1 min 0 s",
+        "1 min",
         "4 min 5 s",
         "2 h 3 min",
     ]

@@ -23,22 +23,6 @@ from gantool.tasks.runs import Run
 from gantool.tasks.sample import check_size, new_folder, parse_seeds, parse_size
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "photo.png"
-    noise = np.random.default_rng(3).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    Image.fromarray(noise).resize((40, 30), Image.Resampling.BICUBIC).save(path)
-    return path
-
-
 @pytest.fixture(scope="module")
 def run(picture, tmp_path_factory) -> Run:
     torch.set_num_threads(1)

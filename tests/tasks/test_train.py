@@ -15,7 +15,6 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -27,22 +26,6 @@ from gantool.families.consingan.model import ConSinGAN
 from gantool.tasks import train as train_task
 from gantool.tasks.plan import plan_training
 from gantool.tasks.runs import Run
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def picture(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "photo.png"
-    noise = np.random.default_rng(3).integers(0, 256, (6, 8, 3), dtype=np.uint8)
-    Image.fromarray(noise).resize((40, 30), Image.Resampling.BICUBIC).save(path)
-    return path
 
 
 def newest(run: Path) -> tuple[dict[str, bytes], list[object]]:
