@@ -10,7 +10,7 @@ from gantool.engine.devices import enough_memory
 from gantool.errors import UsageError
 from gantool.family import AnimateRequest, Animates
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
-from gantool.tasks.sample import Drawn, check_seeds, check_size, new_folder, parse_size
+from gantool.tasks.sample import Drawn, check_seeds, check_stage, new_folder, settle_size
 
 
 def animate(
@@ -49,9 +49,8 @@ def animate(
     if not 0 < fps <= 50:
         raise UsageError(f"{fps} frames a second are out of range.", "Use up to 50.")
     check_seeds([seed])
-    if start_stage is not None and start_stage < 0:
-        raise UsageError(f"There is no stage {start_stage}.", "Stages count from 0.")
-    pixels = parse_size(size) if isinstance(size, str) else check_size(size) if size else None
+    check_stage(start_stage or 0)
+    pixels = settle_size(size)
     if start_stage is None:  # looked up before loading: a training under way can only add stages
         state = found.state()
         start_stage = min(1, state.stage) if state else 0

@@ -18,6 +18,7 @@ from gantool.files import write_error
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 
 LARGEST = 64_000_000  # pixels a sample may have
+SHEET = 64  # samples on the contact sheet; the others are not kept in memory
 MOST = 100_000  # samples at once
 
 
@@ -86,6 +87,17 @@ def _is_number(text: str) -> bool:
     return text.isdecimal() and len(text) <= 20
 
 
+def settle_size(size: str | tuple[int, int] | None) -> tuple[int, int] | None:
+    """ "500x250" or (height, width) to (height, width), checked; None stays None."""
+    return parse_size(size) if isinstance(size, str) else check_size(size) if size else None
+
+
+def check_stage(start: int) -> None:
+    """Refuse a negative stage; the model refuses those that it does not have."""
+    if start < 0:
+        raise UsageError(f"There is no stage {start}.", "Stages count from 0.")
+
+
 def sample(
     run: str | Path | Run,
     n: int = 16,
@@ -119,9 +131,8 @@ def sample(
             raise UsageError(f"{n} samples are none.", "Ask for at least one.")
         _check_number(n)
     wanted = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(range(n) if seeds is None else seeds)
-    pixels = parse_size(size) if isinstance(size, str) else check_size(size) if size else None
-    if start_stage < 0:
-        raise UsageError(f"There is no stage {start_stage}.", "Stages count from 0.")
+    pixels = settle_size(size)
+    check_stage(start_stage)
     model = found.load(device, say)
 
     def draw(seed: int) -> Pixels:
@@ -131,15 +142,17 @@ def sample(
 
     first = draw(wanted[0])  # before there is a folder: what is refused leaves nothing behind
     folder = new_folder(found, "samples", to)
-    files, pictures = [], []
+    files: list[Path] = []
+    pictures: list[Pixels] = []  # of the contact sheet
     for seed in progress(wanted):
         picture = first if seed == wanted[0] else draw(seed)
         file = folder / f"seed-{seed:04d}.png"
         save_png(picture, file)
         files.append(file)
-        pictures.append(picture)
+        if len(pictures) < SHEET:
+            pictures.append(picture)
     sheet = folder / "sheet.png"
-    save_png(contact_sheet(pictures[:64], labels=[f"seed {s}" for s in wanted[:64]]), sheet)
+    save_png(contact_sheet(pictures, labels=[f"seed {s}" for s in wanted[:SHEET]]), sheet)
     return Drawn(folder, tuple(files), sheet)
 
 
