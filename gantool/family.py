@@ -41,6 +41,11 @@ class FamilySpec:
         model: dotted path "package.module:Class" of the GanModel.
         page: name of its page under docs/.
         memory_hint: what to do when the memory does not suffice, one sentence.
+        tasks: what its models can do: the names of the commands that take a run of it.
+        task_presets: per task, the preset (on a CPU, elsewhere) of a run that is trained for that task alone.
+        task_options: per task, option values that such a run needs whatever the preset.
+        importer: dotted path "package.module:function" that reads a folder of official weights; see
+            gantool.tasks.import_run.
     """
 
     name: str
@@ -58,6 +63,9 @@ class FamilySpec:
     page: str = ""
     memory_hint: str = "Use smaller pictures or a smaller batch."
     weights_licence: str = ""
+    task_presets: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    task_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    importer: str = ""
 
     def preset(self, name: str) -> Preset:
         """The preset of that name. Raises ConfigError that lists the known ones."""
@@ -93,12 +101,12 @@ class SampleRequest:
     Attributes:
         seeds: one picture each; a seed gives the same picture whatever stands beside it.
         size: (height, width) in pixels, or None for the size trained on.
-        start_stage: stages below it keep the noise of the reconstruction (0: all is random).
+        start_scale: scales below it keep the noise of the reconstruction (0: all is random).
     """
 
     seeds: Sequence[int]
     size: tuple[int, int] | None = None
-    start_stage: int = 0
+    start_scale: int = 0
 
 
 @dataclass(frozen=True)
@@ -109,7 +117,7 @@ class AnimateRequest:
         frames: how many.
         alpha: pull to the reconstruction, in [0, 1].
         beta: smoothness of the walk, in [0, 1].
-        start_stage: stages below it do not move.
+        start_scale: scales below it do not move.
         seed: of the walk.
         size: (height, width) of a frame, or None.
     """
@@ -117,17 +125,100 @@ class AnimateRequest:
     frames: int = 100
     alpha: float = 0.1
     beta: float = 0.9
-    start_stage: int = 1
+    start_scale: int = 1
     seed: int = 0
     size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class InjectRequest:
+    """A picture of the user's that the generator takes in at one of its scales, to repaint it in its own manner.
+
+    Attributes:
+        image: (1, 3, H, W) in [-1, 1], of the size of the model's `picture()`: a composite, an edit or a painting.
+        start_scale: the scale that takes it in, one of the model's `injection_scales`. Coarser ones change more.
+        seed: of the noise.
+    """
+
+    image: Tensor
+    start_scale: int
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SuperResolveRequest:
+    """Enlarge the picture trained on.
+
+    Attributes:
+        factor: of both sides, above 1; the result has int(factor * side) pixels a side.
+        seed: of the noise.
+    """
+
+    factor: float = 4.0
+    seed: int = 0
 
 
 @runtime_checkable
 class Animates(Protocol):
     """Can walk through its noise space."""
 
+    @property
+    def animation_scales(self) -> Sequence[int]:
+        """What `start_scale` may be, coarsest first."""
+        ...
+
     def animate(self, request: AnimateRequest) -> Iterator[Tensor]:
         """Yield frames (1, C, H, W) in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Injects(Protocol):
+    """Takes in pictures of the user's; a base of the three capabilities below."""
+
+    @property
+    def injection_scales(self) -> Sequence[int]:
+        """What `start_scale` of an InjectRequest may be, coarsest first."""
+        ...
+
+    def picture(self) -> Tensor:
+        """The picture as trained on, (1, C, H, W) in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Harmonizes(Injects, Protocol):
+    """Can give an object pasted into its picture the picture's colours and strokes."""
+
+    def harmonize(self, request: InjectRequest) -> Tensor:
+        """The whole picture repainted, (1, C, H, W) in [-1, 1]; blending it in is the caller's."""
+        ...
+
+
+@runtime_checkable
+class Edits(Injects, Protocol):
+    """Can make a clumsy edit of its picture look natural."""
+
+    def edit(self, request: InjectRequest) -> Tensor:
+        """The whole picture repainted, (1, C, H, W) in [-1, 1]; blending it in is the caller's."""
+        ...
+
+
+@runtime_checkable
+class Paints(Injects, Protocol):
+    """Can turn a coarse painting into a picture like the one trained on."""
+
+    def paint(self, request: InjectRequest) -> Tensor:
+        """(1, C, H, W) in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class SuperResolves(Protocol):
+    """Can enlarge its picture with detail of its own."""
+
+    def super_resolve(self, request: SuperResolveRequest) -> Tensor:
+        """(1, C, int(factor H), int(factor W)) in [-1, 1], where (H, W) is the size of `picture()`."""
         ...
 
 

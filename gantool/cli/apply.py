@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gantool.tasks.sample import Drawn
 
 SIZE = Annotated[str | None, typer.Option("--size", metavar="WxH", help="pixels, as trained on unless given")]
+START_SCALE = ("--start-scale", "--start-stage")  # two names of the same: SinGAN's and ConSinGAN's
 TO = Annotated[Path | None, typer.Option("--to", help="folder for the files (a new one in the run)")]
 
 
@@ -32,7 +33,7 @@ def sample(
     n: Annotated[int, typer.Option("-n", "--number", help="how many: seeds 0 to n-1")] = 16,
     seeds: Annotated[str | None, typer.Option(help="instead of -n, for instance 0-15,42")] = None,
     size: SIZE = None,
-    start_stage: Annotated[int, typer.Option(help="stages below keep the picture's layout")] = 0,
+    start_scale: Annotated[int, typer.Option(*START_SCALE, help="scales below keep the picture's layout")] = 0,
     to: TO = None,
     device: DEVICE = "auto",
     out: OUT = Path("runs"),
@@ -43,7 +44,7 @@ def sample(
 
     found = open_run(run, out)
     drawn = draw(
-        found, n, seeds=seeds, size=size, start_stage=start_stage, to=to, device=device, say=talk.say,
+        found, n, seeds=seeds, size=size, start_scale=start_scale, to=to, device=device, say=talk.say,
         progress=tracker(talk, "Drawing"),
     )  # fmt: skip
     talk.say(f"Drew {len(drawn.files)} pictures; all at a glance: {drawn.sheet}")
@@ -57,7 +58,9 @@ def animate(
     fps: Annotated[float, typer.Option(help="frames a second")] = 10.0,
     alpha: Annotated[float, typer.Option(help="pull to the picture, 0 to 1")] = 0.1,
     beta: Annotated[float, typer.Option(help="smoothness of the walk, 0 to 1")] = 0.9,
-    start_stage: Annotated[int | None, typer.Option(help="stages below do not move (1; 0 for one stage)")] = None,
+    start_scale: Annotated[
+        int | None, typer.Option(*START_SCALE, help="scales below do not move (1; 0 for one scale)")
+    ] = None,
     seed: Annotated[int, typer.Option(help="of the walk")] = 0,
     size: SIZE = None,
     to: TO = None,
@@ -70,7 +73,7 @@ def animate(
 
     found = open_run(run, out)
     drawn = draw(
-        found, frames=frames, fps=fps, alpha=alpha, beta=beta, start_stage=start_stage, seed=seed, size=size,
+        found, frames=frames, fps=fps, alpha=alpha, beta=beta, start_scale=start_scale, seed=seed, size=size,
         to=to, device=device, say=talk.say, progress=tracker(talk, "Drawing"),
     )  # fmt: skip
     return _result(found, drawn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,3 +47,16 @@ class SingleImage:
             "height": self.source.height,
             "notes": list(self.source.notes),
         }
+
+
+@dataclass(frozen=True)
+class FineTuning(SingleImage):
+    """One picture, the weights that training begins with, and a second picture where the training needs one.
+
+    Attributes:
+        weights: the state_dict of the model that is tuned.
+        guide: for instance the composite, of the picture's size.
+    """
+
+    weights: Mapping[str, Tensor]
+    guide: Picture | None = None

@@ -20,7 +20,7 @@ def animate(
     fps: float = 10.0,
     alpha: float = 0.1,
     beta: float = 0.9,
-    start_stage: int | None = None,
+    start_scale: int | None = None,
     seed: int = 0,
     size: str | tuple[int, int] | None = None,
     to: str | Path | None = None,
@@ -33,7 +33,7 @@ def animate(
 
     Args:
         frames, alpha, beta, seed, size: see `AnimateRequest`.
-        start_stage: stages below it do not move; None means 1, or 0 while the model has one stage only.
+        start_scale: stages below it do not move; None means 1, or 0 while the model has one stage only.
         fps: frames a second.
         to: the folder; None makes a new one under the run's animations/.
 
@@ -49,15 +49,15 @@ def animate(
     if not 0 < fps <= 50:
         raise UsageError(f"{fps} frames a second are out of range.", "Use up to 50.")
     check_seeds([seed])
-    check_stage(start_stage or 0)
+    check_stage(start_scale or 0)
     pixels = settle_size(size)
-    if start_stage is None:  # looked up before loading: a training under way can only add stages
+    if start_scale is None:  # looked up before loading: a training under way can only add stages
         state = found.state()
-        start_stage = min(1, state.stage) if state else 0
+        start_scale = min(1, state.stage) if state else 0
     model = found.load(device, say)
     if not isinstance(model, Animates):
         raise UsageError(f"{found.spec.title} cannot animate.", "`gantool families` lists what each can do.")
-    request = AnimateRequest(frames, alpha, beta, start_stage, seed, pixels)
+    request = AnimateRequest(frames, alpha, beta, start_scale, seed, pixels)
     with enough_memory("Ask for a smaller --size or fewer --frames."):
         film = model.animate(request)
         first = to_uint8(next(film))[0]  # before there is a folder: what is refused leaves nothing behind

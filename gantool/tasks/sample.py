@@ -95,7 +95,7 @@ def settle_size(size: str | tuple[int, int] | None) -> tuple[int, int] | None:
 def check_stage(start: int) -> None:
     """Refuse a negative stage; the model refuses those that it does not have."""
     if start < 0:
-        raise UsageError(f"There is no stage {start}.", "Stages count from 0.")
+        raise UsageError(f"There is no scale {start}.", "Scales count from 0.")
 
 
 def sample(
@@ -104,7 +104,7 @@ def sample(
     *,
     seeds: str | Sequence[int] | None = None,
     size: str | tuple[int, int] | None = None,
-    start_stage: int = 0,
+    start_scale: int = 0,
     to: str | Path | None = None,
     out: str | Path = DEFAULT_OUT,
     device: str = "auto",
@@ -118,7 +118,7 @@ def sample(
         n: how many, up to 100,000, when no seeds are given: seeds 0 .. n-1.
         seeds: "0-15,42" or integers; one picture each, the same one every time.
         size: "500x250" (width x height) or (height, width).
-        start_stage: stages below keep the reconstruction's noise.
+        start_scale: stages below keep the reconstruction's noise.
         to: the folder; None makes a new one under the run's samples/.
         progress: wraps the seeds, to show how far it is.
 
@@ -132,12 +132,12 @@ def sample(
         _check_number(n)
     wanted = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(range(n) if seeds is None else seeds)
     pixels = settle_size(size)
-    check_stage(start_stage)
+    check_stage(start_scale)
     model = found.load(device, say)
 
     def draw(seed: int) -> Pixels:
         with enough_memory("Ask for a smaller --size."):
-            picture: Pixels = to_uint8(model.sample(SampleRequest([seed], pixels, start_stage)))[0]
+            picture: Pixels = to_uint8(model.sample(SampleRequest([seed], pixels, start_scale)))[0]
         return picture
 
     first = draw(wanted[0])  # before there is a folder: what is refused leaves nothing behind

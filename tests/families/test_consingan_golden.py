@@ -15,12 +15,13 @@ from torch import Tensor
 
 from gantool.engine.model import Context
 from gantool.families.consingan.config import ConSinGANConfig
-from gantool.families.consingan.model import ConSinGAN, noise_walk
+from gantool.families.consingan.model import ConSinGAN
 from gantool.families.consingan.networks import Critic, Generator
 from gantool.families.consingan.pyramid import make_pyramid
 from gantool.family import DataShape
 from gantool.losses.penalties import pixel_gradient_penalty
 from gantool.nn.resize import axis_taps, resize_array, resize_single_image, truncate_to_levels
+from gantool.nn.single_image import noise_walk
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

@@ -280,7 +280,7 @@ def test_films(spec, model):
     if "animate" not in spec.tasks:
         assert not isinstance(model, Animates)
         return
-    film = [list(model.animate(AnimateRequest(frames=3, start_stage=0, seed=seed))) for seed in (0, 0, 1)]
+    film = [list(model.animate(AnimateRequest(frames=3, start_scale=0, seed=seed))) for seed in (0, 0, 1)]
     assert [len(frames) for frames in film] == [3, 3, 3]
     for frame in film[0]:
         assert frame.shape[:2] == (1, 3)

@@ -176,7 +176,7 @@ def test_the_size_is_exact_in_other_modes(picture, tmp_path, mode: str) -> None:
     trained = gantool.train("consingan", picture, preset="tiny", mode=mode, iterations=1, seed=1, out=tmp_path)
     for k, size in enumerate([(25, 33), (1, 1), (70, 9)]):
         for start in (0, 2):
-            drawn = gantool.sample(trained, 1, size=size, start_stage=start, to=tmp_path / f"{mode}{k}{start}")
+            drawn = gantool.sample(trained, 1, size=size, start_scale=start, to=tmp_path / f"{mode}{k}{start}")
             assert pixels(drawn.files[0]).shape == (*size, 3)
 
 
@@ -207,8 +207,8 @@ def test_the_higher_the_first_random_stage_the_nearer_to_the_reconstruction(run)
 
 def test_stages_that_do_not_exist(run, tmp_path) -> None:
     for start in (3, 99, -1):
-        with pytest.raises(UsageError, match="stage"):
-            gantool.sample(run, 1, start_stage=start, to=tmp_path / "x")
+        with pytest.raises(UsageError, match="scale"):
+            gantool.sample(run, 1, start_scale=start, to=tmp_path / "x")
     for wrong in (
         {"n": 0},
         {"n": 100_001},
@@ -234,8 +234,8 @@ def test_a_refused_request_leaves_nothing_behind(run, tmp_path, monkeypatch) -> 
     before = folders()
     for draw in (gantool.sample, gantool.animate):
         for to in (None, tmp_path / "x" / "y"):
-            with pytest.raises(UsageError, match="stage"):
-                draw(run, start_stage=9, to=to)
+            with pytest.raises(UsageError, match="scale"):
+                draw(run, start_scale=9, to=to)
             with monkeypatch.context() as patch:
                 patch.setattr(type(run.load("cpu")), "_generate", large)
                 with pytest.raises(MemoryShort):
@@ -332,15 +332,15 @@ def test_a_model_of_one_stage_has_films_without_asking(picture, tmp_path) -> Non
     for run in (whole, gantool.open_run("latest", tmp_path)):
         assert run.state().stage == 0
         film = gantool.animate(run, frames=2, to=tmp_path / run.id / "default")
-        same = gantool.animate(run, frames=2, start_stage=0, to=tmp_path / run.id / "zero")
+        same = gantool.animate(run, frames=2, start_scale=0, to=tmp_path / run.id / "zero")
         assert film.files[0].read_bytes() == same.files[0].read_bytes()
         with pytest.raises(UsageError):
-            gantool.animate(run, frames=2, start_stage=1)
+            gantool.animate(run, frames=2, start_scale=1)
 
 
 def test_films_keep_the_coarsest_stage_without_asking(run, tmp_path) -> None:
     film = gantool.animate(run, frames=2, to=tmp_path / "default")
-    same = gantool.animate(run, frames=2, start_stage=1, to=tmp_path / "one")
+    same = gantool.animate(run, frames=2, start_scale=1, to=tmp_path / "one")
     assert film.files[0].read_bytes() == same.files[0].read_bytes()
 
 
@@ -385,7 +385,7 @@ def test_a_seed_of_a_film_is_checked_too(run) -> None:
         {"beta": -0.1},
         {"frames": 0},
         {"fps": 51},
-        {"start_stage": 9},
+        {"start_scale": 9},
     ):
         with pytest.raises(UsageError):
             next(iter(gantool.animate(run, **{"frames": 1, **wrong}).files))

@@ -126,8 +126,8 @@ class SpatialGAN(GanModel):
     @torch.no_grad()
     def sample(self, request: SampleRequest) -> Tensor:
         """Textures of any size, (N, 3, H, W); batch norm uses the statistics gathered in training."""
-        if request.start_stage:
-            raise UsageError("Spatial GAN has one stage.", "Leave out --start-stage.")
+        if request.start_scale:
+            raise UsageError("Spatial GAN has one stage.", "Leave out --start-scale.")
         self.eval()
         height, width = request.size or self.real.shape[2:]
         pictures = []

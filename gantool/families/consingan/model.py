@@ -12,7 +12,7 @@ from torch import Tensor
 
 from gantool.data.single_image import SingleImage
 from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_learning_rates
-from gantool.errors import DataError, Diverged, UsageError
+from gantool.errors import DataError, Diverged
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.cost import stage_cost, stage_memory
 from gantool.families.consingan.networks import Critic, Generator, Size, cut_box
@@ -21,9 +21,7 @@ from gantool.family import AnimateRequest, DataShape, SampleRequest
 from gantool.losses.penalties import pixel_gradient_penalty
 from gantool.nn.norm import untracked
 from gantool.nn.resize import Box, resize_single_image
-
-FLAT = 0.01  # of the picture's standard deviation: below, a reconstruction shows nothing
-SATURATED = 0.99  # of tanh's range: above, no gradient leads back
+from gantool.nn.single_image import as_grey_as, check_start, died, noise_walk
 
 
 class ConSinGAN(GanModel):
@@ -230,8 +228,7 @@ class ConSinGAN(GanModel):
             Diverged: the reconstruction is flat and the picture is not.
         """
         picture = self.reconstruct()
-        flat = float(picture.std()) < FLAT * float(self.real_at(stage.index).std())
-        if flat and float(picture.abs().min()) > SATURATED:
+        if died(picture, self.real_at(stage.index)):
             raise Diverged(
                 f"The generator died in {stage.name}: whatever it is given, it paints one colour.",
                 "Train with --generator-steps 1, which very dark or bright pictures need, or try another --seed.",
@@ -274,24 +271,29 @@ class ConSinGAN(GanModel):
 
     @torch.no_grad()
     def sample(self, request: SampleRequest) -> Tensor:
-        """Pictures (N, 3, H, W); stages below `start_stage` keep the reconstruction's noise."""
+        """Pictures (N, 3, H, W); stages below `start_scale` keep the reconstruction's noise."""
         sizes = self.sizes_for(request.size)
-        self._check_start(request.start_stage)
+        check_start(request.start_scale, self.animation_scales)
         pictures = []
         for seed in request.seeds:
             generator = torch.Generator().manual_seed(seed)
             noises = [
-                self._fixed_for(k, size) if k < request.start_stage else self._seeded(k, size, generator)
+                self._fixed_for(k, size) if k < request.start_scale else self._seeded(k, size, generator)
                 for k, size in enumerate(sizes)
             ]
-            pictures.append(self._as_grey_as_the_picture(self._generate(noises, sizes)))
+            pictures.append(as_grey_as(self.real, self._generate(noises, sizes)))
         return torch.cat(pictures)
+
+    @property
+    def animation_scales(self) -> range:
+        """Where a walk may begin to move."""
+        return range(self.depth)
 
     @torch.no_grad()
     def animate(self, request: AnimateRequest) -> Iterator[Tensor]:
         """Frames (1, 3, H, W) along a random walk with momentum around the reconstruction's noise."""
         sizes = self.sizes_for(request.size)
-        self._check_start(request.start_stage)
+        check_start(request.start_scale, self.animation_scales)
         generator = torch.Generator().manual_seed(request.seed)
         fixed = [self._fixed_for(k, size) for k, size in enumerate(sizes)]
 
@@ -299,22 +301,9 @@ class ConSinGAN(GanModel):
             while True:
                 yield [self._seeded(k, size, generator) for k, size in enumerate(sizes)]
 
-        walk = noise_walk(fixed, draws(), request.alpha, request.beta, request.start_stage)
+        walk = noise_walk(fixed, draws(), request.alpha, request.beta, request.start_scale)
         for _, noises in zip(range(request.frames), walk, strict=False):
-            yield self._as_grey_as_the_picture(self._generate(noises, sizes))
-
-    def _as_grey_as_the_picture(self, image: Tensor) -> Tensor:
-        """Of a grey picture's samples the grey part: tints in them are noise of the three channels."""
-        if bool((self.real == self.real[:, :1]).all()):
-            return image.mean(1, keepdim=True).expand_as(image)
-        return image
-
-    def _check_start(self, start: int) -> None:
-        if start >= self.depth:
-            raise UsageError(
-                f"--start-stage {start} leaves no stage random: this model has stages 0 to {self.depth - 1}.",
-                f"Use 0 to {self.depth - 1}; 0 is the most varied.",
-            )
+            yield as_grey_as(self.real, self._generate(noises, sizes))
 
     def sizes_for(self, size: Size | None) -> list[Size]:
         """Stage sizes that end in `size`; lower ones scale along, rounded down, as published."""
@@ -340,22 +329,3 @@ class ConSinGAN(GanModel):
         rows = torch.arange(shape[1], device=fixed.device) % fixed.shape[2]
         columns = torch.arange(shape[2], device=fixed.device) % fixed.shape[3]
         return fixed[:, :, rows][:, :, :, columns]
-
-
-def noise_walk(
-    fixed: Sequence[Tensor], draws: Iterator[list[Tensor]], alpha: float, beta: float, start: int
-) -> Iterator[list[Tensor]]:
-    """The noises of successive frames: a walk with momentum `beta`, pulled to `fixed` by `alpha`.
-
-    Stages below `start` stay at `fixed`. Takes one draw to begin and one a frame. SinGAN's random walk, with
-    the constants of ConSinGAN's evaluation code.
-    """
-    before = list(fixed)
-    now = [0.99 * z + 0.01 * u for z, u in zip(fixed, next(draws), strict=True)]
-    for noise in draws:
-        after = []
-        for k, (z, z0, z1, u) in enumerate(zip(fixed, before, now, noise, strict=True)):
-            move = beta * (z1 - z0) + (1 - beta) * u
-            after.append(z if k < start else alpha * z + (1 - alpha) * (z1 + move))
-        before, now = now, after
-        yield after
