@@ -55,13 +55,39 @@ def axis_taps(length: int, target: int, factor: float, antialias: bool) -> tuple
     return weights[:, used], mirrored[np.mod(index[:, used], 2 * length)]
 
 
-def _resize_axis(image: FloatArray, axis: int, target: int, factor: float, antialias: bool) -> FloatArray:
-    weights, index = axis_taps(image.shape[axis], target, factor, antialias)
-    moved = np.moveaxis(image, axis, 0)
-    out = np.zeros((target, *moved.shape[1:]))
-    for tap in range(weights.shape[1]):
-        out += weights[:, tap].reshape(-1, *[1] * (moved.ndim - 1)) * moved[index[:, tap]]
-    return np.moveaxis(out, 0, axis)
+Axis = tuple[int, int, float, bool]
+"""Length before and after, factor, antialiasing: see `axis_taps`."""
+
+
+def _axis_matrix(length: int, target: int, factor: float, antialias: bool) -> FloatArray:
+    """`axis_taps` as a dense (target, length) matrix."""
+    weights, index = axis_taps(length, target, factor, antialias)
+    matrix = np.zeros((target, length))
+    np.add.at(matrix, (np.arange(target)[:, None], index), weights)
+    return matrix
+
+
+@lru_cache(maxsize=256)
+def _axis_tensor(axis: Axis, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.from_numpy(_axis_matrix(*axis)).to(device, dtype)
+
+
+def _axes(height: int, width: int, scale: float | None, size: tuple[int, int] | None) -> list[tuple[int, Axis]]:
+    """What to do on which axis, in order; an axis with a factor of 1 is left alone."""
+    if (scale is None) == (size is None):
+        raise ValueError("give either scale or size")
+    if scale is not None:
+        factors = (scale, scale)
+        size = (math.ceil(height * scale), math.ceil(width * scale))
+    else:
+        assert size is not None
+        factors = (size[0] / height, size[1] / width)
+    lengths, antialias = (height, width), factors[0] < 1
+    return [
+        (k, (lengths[k], size[k], factors[k], antialias))
+        for k in sorted((0, 1), key=lambda k: factors[k])
+        if factors[k] != 1.0
+    ]
 
 
 def resize_array(image: FloatArray, *, scale: float | None = None, size: tuple[int, int] | None = None) -> FloatArray:
@@ -70,39 +96,31 @@ def resize_array(image: FloatArray, *, scale: float | None = None, size: tuple[i
     By a factor the size becomes ceil(H * scale), ceil(W * scale). The vertical factor alone decides on
     antialiasing, the axis that shrinks most is resized first, and a factor of exactly 1 leaves an axis alone.
     """
-    if (scale is None) == (size is None):
-        raise ValueError("give either scale or size")
-    if scale is not None:
-        factors = (scale, scale)
-        size = (math.ceil(image.shape[0] * scale), math.ceil(image.shape[1] * scale))
-    else:
-        assert size is not None
-        factors = (size[0] / image.shape[0], size[1] / image.shape[1])
-    antialias = factors[0] < 1
-    for axis in sorted((0, 1), key=lambda a: factors[a]):
-        if factors[axis] != 1.0:
-            image = _resize_axis(image, axis, size[axis], factors[axis], antialias)
+    for k, axis in _axes(image.shape[0], image.shape[1], scale, size):
+        image = np.moveaxis(np.tensordot(_axis_matrix(*axis), image, (1, k)), 0, k)
     return image
 
 
-def truncate_to_levels(image: Tensor) -> npt.NDArray[np.uint8]:
-    """(1, C, H, W) in [-1, 1] to (H, W, C) uint8 by clamping and truncating, as the reference does.
+def truncate_to_levels(image: Tensor) -> Tensor:
+    """(N, C, H, W) in [-1, 1] to the levels 0 to 255 (in the tensor's own type) by clamping and truncating.
 
     Truncation, not rounding: in float32 the levels 1..63 come back one lower. It changes shadows on every pass
     and is part of the published recipe.
     """
-    unit = ((image[0] + 1) / 2).clamp(0, 1) * 255
-    return unit.permute(1, 2, 0).cpu().numpy().astype(np.uint8)
+    return (((image + 1) / 2).clamp(0, 1) * 255).floor()
 
 
 def resize_single_image(image: Tensor, *, scale: float | None = None, size: tuple[int, int] | None = None) -> Tensor:
-    """The resize of SinGAN's and ConSinGAN's pyramids: (1, C, H, W) in [-1, 1] to (1, C, h, w), clamped.
+    """The resize of SinGAN's and ConSinGAN's pyramids: (N, C, H, W) in [-1, 1] to (N, C, h, w), clamped.
 
+    Computed where the image is: in float64 on a CPU, in float32 elsewhere. The result is rounded to float32.
     Source: the `imresize` step of both official codes; golden numbers in tests/golden/consingan_resize.npz.
     """
-    resized = resize_array(truncate_to_levels(image).astype(np.float64), scale=scale, size=size)
-    out = torch.from_numpy(np.ascontiguousarray(resized.transpose(2, 0, 1)))[None].float() / 255
-    return ((out - 0.5) * 2).clamp(-1, 1).to(device=image.device, dtype=image.dtype)
+    x = truncate_to_levels(image).to(torch.float64 if image.device.type == "cpu" else torch.float32)
+    for k, axis in _axes(image.shape[2], image.shape[3], scale, size):
+        matrix = _axis_tensor(axis, x.dtype, x.device)
+        x = matrix @ x if k == 0 else x @ matrix.T
+    return ((x.float() / 255 - 0.5) * 2).clamp(-1, 1).to(image.dtype)
 
 
 # --- bicubic with aligned corners, on windows -------------------------------------------------------------
