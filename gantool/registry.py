@@ -15,7 +15,7 @@ from importlib import metadata
 from gantool.errors import UsageError
 from gantool.family import FamilySpec
 
-BUILT_IN = ("consingan",)
+BUILT_IN = ("consingan", "singan")
 GROUP = "gantool.families"
 
 

@@ -55,10 +55,10 @@ class Context:
     step: int = 0
     dtype: torch.dtype = field(default=torch.float32)
 
-    def randn(self, channels: int, height: int, width: int) -> Tensor:
-        """(1, C, H, W) of N(0, 1), laid out channels-last, as the convolutions want it."""
+    def randn(self, channels: int, height: int, width: int, count: int = 1) -> Tensor:
+        """(count, C, H, W) of N(0, 1), laid out channels-last, as the convolutions want it."""
         noise = torch.randn(
-            (1, height, width, channels), generator=self.generator, device=self.device, dtype=self.dtype
+            (count, height, width, channels), generator=self.generator, device=self.device, dtype=self.dtype
         )
         return noise.permute(0, 3, 1, 2)
 

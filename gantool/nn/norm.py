@@ -20,3 +20,15 @@ def untracked(module: nn.Module) -> Iterator[None]:
     finally:
         for m, tracked in zip(norms, before, strict=True):
             m.track_running_stats = tracked
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Inside, all of `module` is in evaluation mode; afterwards each part is in the mode it was in."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True

@@ -120,7 +120,8 @@ def resize_single_image(image: Tensor, *, scale: float | None = None, size: tupl
     for k, axis in _axes(image.shape[2], image.shape[3], scale, size):
         matrix = _axis_tensor(axis, x.dtype, x.device)
         x = matrix @ x if k == 0 else x @ matrix.T
-    return ((x.float() / 255 - 0.5) * 2).clamp(-1, 1).to(image.dtype)
+    # To float32 after the division, as in the reference: the next truncation may hang on the last bit.
+    return (((x / 255).float() - 0.5) * 2).clamp(-1, 1).to(image.dtype)
 
 
 # --- bicubic with aligned corners, on windows -------------------------------------------------------------
