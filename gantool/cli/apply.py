@@ -59,7 +59,7 @@ def animate(
     alpha: Annotated[float, typer.Option(help="pull to the picture, 0 to 1")] = 0.1,
     beta: Annotated[float, typer.Option(help="smoothness of the walk, 0 to 1")] = 0.9,
     start_scale: Annotated[
-        int | None, typer.Option(*START_SCALE, help="scales below do not move (1; 0 for one scale)")
+        int | None, typer.Option(*START_SCALE, help="scales below do not move (1, and a sheet of all)")
     ] = None,
     seed: Annotated[int, typer.Option(help="of the walk")] = 0,
     size: SIZE = None,

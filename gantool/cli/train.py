@@ -71,7 +71,7 @@ def train(talk: Talk, job: Job) -> Result:
                 continue
             if several:
                 talk.say(f"Picture {index + 1} of {len(pictures)}")
-            run = _train_one(talk, plan, job)
+            run = train_plan(talk, plan, job.preset, job.config)
             done.append(_finished(talk, run))
         except ONE_PICTURE as error:
             if not several:  # then no other process has a picture either
@@ -115,11 +115,12 @@ def _dry(plan: Plan, job: Job) -> tuple[dict[str, Any], list[Any]]:
     return plan_data(plan, job.preset, job.config), pieces
 
 
-def _train_one(talk: Talk, plan: Plan, job: Job) -> Run:
+def train_plan(talk: Talk, plan: Plan, preset: str | None, config: Path | None) -> Run:
+    """Say what will be trained, and train it. `preset` and `config` are the flags that were given."""
     from gantool.cli.describe import summary
     from gantool.tasks.train import start
 
-    for line in summary(plan, job.preset, job.config) if not talk.quiet else ():
+    for line in summary(plan, preset, config) if not talk.quiet else ():
         talk.say(line)
     for name, entry in plan.options.table().items():
         if entry["origin"] != "default":
@@ -132,10 +133,10 @@ def _train_one(talk: Talk, plan: Plan, job: Job) -> Run:
 
         return start(plan, callbacks=[watcher], stop=stop, say=talk.say, created=created)
 
-    return _guarded(talk, go)
+    return guarded(talk, go)
 
 
-def _guarded(talk: Talk, go: Callable[[Watcher, Stopper], Run]) -> Run:
+def guarded(talk: Talk, go: Callable[[Watcher, Stopper], Run]) -> Run:
     """Train with progress, and with Ctrl-C meaning "save and stop"."""
     watcher: Watcher | None = None
     try:
@@ -164,19 +165,25 @@ def resume(
 ) -> Result:
     """Go on with a run that was stopped, exactly as if it had not been."""
     from gantool.tasks.runs import open_run
-    from gantool.tasks.train import resume as resume_run
 
     found = open_run(run, out)
     if not share(talk, [(found.path, None)]):
         return Result({"run": None})
 
-    def go(watcher: Watcher, stop: Stopper) -> Run:
-        watcher.created(found)
-        return resume_run(found, device=device, callbacks=[watcher], stop=stop, say=talk.say)
-
-    if found.dir.status() != "finished":
-        talk.say(f"Going on with {found.path}")
     try:
-        return Result({"run": _finished(talk, _guarded(talk, go))})
+        return Result({"run": _finished(talk, go_on(talk, found, device))})
     except Interrupted as error:
         raise Failure(error, {"run": found.summary()}) from error
+
+
+def go_on(talk: Talk, run: Run, device: str | None) -> Run:
+    """Finish a run; one that is finished is handed back."""
+    from gantool.tasks.train import resume as resume_run
+
+    def go(watcher: Watcher, stop: Stopper) -> Run:
+        watcher.created(run)
+        return resume_run(run, device=device, callbacks=[watcher], stop=stop, say=talk.say)
+
+    if run.dir.status() != "finished":
+        talk.say(f"Going on with {run.path}")
+    return guarded(talk, go)

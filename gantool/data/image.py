@@ -32,6 +32,7 @@ __all__ = [
     "Pixels",
     "list_pictures",
     "load_picture",
+    "png_bytes",
     "save_gif",
     "save_mp4",
     "save_png",
@@ -152,11 +153,16 @@ def save_png(pixels: Pixels, path: str | Path, *, overwrite: bool = False) -> No
         RunError: the file exists and `overwrite` is False, or it cannot be written.
         ValueError: another shape or type.
     """
+    atomic_write(path, png_bytes(pixels), overwrite=overwrite, sync=False)
+
+
+def png_bytes(pixels: Pixels) -> bytes:
+    """(H, W, 3) uint8 RGB or (H, W) uint8 grey as a PNG file's content. Raises ValueError for anything else."""
     if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)):
         raise ValueError(f"expected (H, W, 3) or (H, W) uint8, got {pixels.shape} {pixels.dtype}")
     buffer = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG")
-    atomic_write(path, buffer.getvalue(), overwrite=overwrite, sync=False)
+    return buffer.getvalue()
 
 
 # Reading: from a path to bytes

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gantool.data.image import load_picture
-from gantool.data.single_image import SingleImage
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from gantool.data.image import Picture, load_picture
+from gantool.data.single_image import FineTuning, SingleImage
 from gantool.engine.callbacks import Previews
 from gantool.engine.devices import enough_memory, keep_freed_memory, pick_device, versions
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Callback, Trainer
 from gantool.errors import DataError, Diverged, Interrupted, RunError
+from gantool.family import FamilySpec
 from gantool.files import atomic_write, write_error
 from gantool.options import option_infos, write_toml
 from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
+
+if TYPE_CHECKING:
+    import torch
 
 Say = Callable[[str], None]
 
@@ -73,7 +80,7 @@ def start(
     """Carry out a plan. `created` is told the run directory before the first step."""
     tables = {
         "": {"family": plan.spec.name, "preset": plan.preset},
-        "options": _with_none(plan),
+        "options": with_none(plan.spec, plan.preset, plan.options.config),
         "run": asdict(plan.settings.config),
     }
     config = write_toml(tables).encode()
@@ -93,26 +100,25 @@ def start(
     }
     run = Run(RunDir.create(plan.out, plan.spec.name, plan.name, info))
     atomic_write(run.dir.config_file, config)
-    _keep_input(plan.source.source.path, run.path)
+    keep_input(plan.source.source.path, run.path)
     created(run)
-    return _fit(run, plan.source, str(plan.device), callbacks, stop, say)
+    return fit(run, plan.source, str(plan.device), callbacks, stop, say)
 
 
-def _with_none(plan: Plan) -> dict[str, Any]:
+def with_none(spec: FamilySpec, preset: str, config: Any) -> dict[str, Any]:
     """The options as config.toml takes them: "none" where an option has no value although its preset or its
     default has one, which would otherwise come back."""
-    below = {info.name: info.default for info in option_infos(plan.spec.config)}
-    below |= plan.spec.preset(plan.preset).values
-    values = asdict(plan.options.config)
-    return {name: "none" if v is None and below[name] is not None else v for name, v in values.items()}
+    below = {info.name: info.default for info in option_infos(spec.config)}
+    below |= spec.presets[preset].values if preset in spec.presets else {}
+    return {name: "none" if v is None and below[name] is not None else v for name, v in asdict(config).items()}
 
 
-def _keep_input(picture: Path, folder: Path) -> None:
+def keep_input(picture: Path, folder: Path, name: str = "input") -> None:
     """Copy the picture's file, so that the run never depends on the user's."""
     try:
-        shutil.copyfile(picture, folder / f"input{picture.suffix.lower()}")
+        shutil.copyfile(picture, folder / f"{name}{picture.suffix.lower()}")
     except OSError as error:
-        raise write_error(folder / "input", error) from error
+        raise write_error(folder / name, error) from error
 
 
 def resume(
@@ -138,21 +144,48 @@ def resume(
         say(f"{found.id} is finished already.")
         return found
     _ = found.tables  # first: a run without options says so in its own words
-    return _fit(found, _input_of(found), device or str(found.info["device"]), callbacks, stop, say)
+    return fit(found, source_of(found), device or str(found.info["device"]), callbacks, stop, say)
 
 
-def _input_of(run: Run) -> SingleImage:
-    kept = sorted(run.path.glob("input.*")) or sorted(run.path.glob("input"))
+def source_of(run: Run) -> SingleImage:
+    """What a run trains on, from its own directory.
+
+    Raises:
+        RunError: the copy of the picture, or the model that a tuned run begins with, is gone.
+        DataError: the copy has been changed.
+    """
+    source = SingleImage(kept_picture(run, "input", run.info["data"]))
+    if "parent" not in run.info:
+        return source
+    parent = run.path.parents[2]
+    guide = run.info.get("guide")
+    return FineTuning(
+        source.source,
+        weights_of(parent / "checkpoints" / run.info["parent"]["checkpoint"]),
+        kept_picture(run, "guide", guide) if guide else None,
+    )
+
+
+def weights_of(checkpoint: Path) -> Mapping[str, torch.Tensor]:
+    """The model's tensors of a checkpoint. Raises RunError where it cannot be read."""
+    try:
+        return load_file(checkpoint / "model.safetensors")
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{checkpoint} cannot be read: {error}", "Restore it from a copy, or tune anew.") from error
+
+
+def kept_picture(run: Run, name: str, data: Mapping[str, Any]) -> Picture:
+    """The copy `name` of a picture in a run, compared with what `data` of run.json says of it."""
+    kept = sorted(run.path.glob(f"{name}.*")) or sorted(run.path.glob(name))
     if not kept:
-        raise RunError(f"{run.path} has lost its copy of the picture.", "Put it back as input.png, or train anew.")
-    data = run.info["data"]
+        raise RunError(f"{run.path} has lost its copy of the picture.", f"Put it back as {name}.png, or train anew.")
     picture = load_picture(kept[0], background=data.get("background", "white"))
     if picture.sha256 != data["sha256"]:
         raise DataError(f"{kept[0]} is not the picture that this run began with.", "Put that one back.")
-    return SingleImage(picture)
+    return picture
 
 
-def _fit(
+def fit(
     run: Run,
     source: SingleImage,
     device: str,
@@ -160,6 +193,7 @@ def _fit(
     stop: Callable[[], bool],
     say: Say,
 ) -> Run:
+    """Train what is left of a run whose directory is complete, and write down how it ended."""
     keep_freed_memory()
     with run.dir.lock():
         run.dir.update(status="running", ended=None)

@@ -196,7 +196,8 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(spec, picture, traine
     seen = Watch()
     with pytest.raises(Interrupted):
         train(spec, picture, noise=1, name="stopped", callbacks=[seen], stop=stop)
-    run = next(r for r in gantool.runs(picture.parent / "runs") if r.id.endswith("stopped"))
+    stopped = (r for r in gantool.runs(picture.parent / "runs") if r.id.endswith("stopped") and r.spec is spec)
+    run = next(stopped)
     while stops:
         assert run.load("cpu").sample(SampleRequest([0])).isfinite().all()  # a run under way can be looked at
         with pytest.raises(Interrupted):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import cast
 
 import torch
@@ -38,6 +39,8 @@ class SinGANDrawing(GanModel):
         size = (shape.height, shape.width)
         if c.sizes is not None:
             self.pyramid = pyramid_of_sizes(c.sizes)
+            if c.scale_factor is not None:
+                self.pyramid = replace(self.pyramid, factor=c.scale_factor)
         else:
             asked = c.scale_factor
             if asked is None:
@@ -89,15 +92,21 @@ class SinGANDrawing(GanModel):
     def real_at(self, k: int) -> Tensor:
         """The picture at scale k, (1, 3, h, w).
 
-        As published the finest one is resized, too, by 1: its levels are truncated once more.
+        As published the finest one is resized, too, by 1: its levels are truncated once more. A picture that came
+        with its sizes has that behind it.
         """
         if k not in self.reals:
-            if self.config.sizes is not None:
-                finest = k == len(self.sizes) - 1
-                self.reals[k] = self.real if finest else resize_single_image(self.real, size=self.sizes[k])
-            else:
-                scale = self.pyramid.factor ** (len(self.sizes) - 1 - k)
+            finest = len(self.sizes) - 1
+            scale = self.pyramid.factor ** (finest - k)
+            if self.config.sizes is None:
                 self.reals[k] = resize_single_image(self.real, scale=scale)
+            elif k == finest:
+                self.reals[k] = self.real
+            else:
+                levels = self.real + 1 / 255  # half a level more, so that truncating leaves them as they are
+                smaller = resize_single_image(levels, scale=scale)
+                fits = smaller.shape[2:] == self.sizes[k]
+                self.reals[k] = smaller if fits else resize_single_image(levels, size=self.sizes[k])
         return self.reals[k]
 
     def picture(self) -> Tensor:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantool.nn.init import init_normal
+from gantool.nn.input_gradient import input_gradient
 
 
 class ConvBlock(nn.Module):
@@ -46,6 +46,7 @@ class Discriminator(nn.Module):
         self.head = ConvBlock(3, channels, slope)
         self.body = _body(channels, layers, slope)
         self.tail = nn.Conv2d(channels, 1, 3)
+        self.slope = slope
         init_normal(self)
 
     def forward(self, image: Tensor) -> Tensor:
@@ -55,9 +56,8 @@ class Discriminator(nn.Module):
 
     def input_gradient(self, image: Tensor) -> Tensor:
         """The gradient of the summed score map with respect to the image, (N, 3, H, W), differentiable."""
-        image = image.detach().requires_grad_()
-        (gradient,) = torch.autograd.grad(self(image).sum(), image, create_graph=True)
-        return gradient
+        blocks = [(block.conv, block.norm) for block in (self.head, *self.body)]
+        return input_gradient(blocks, self.tail, self.slope, image)
 
 
 class Generator(nn.Module):

@@ -1,0 +1,120 @@
+"""Runs that go on from another run: one part of its model trained further, for one task.
+
+A tuned run lives inside its parent, in tuned/FAMILY/ID, with the parent's options changed in a few places; it is found
+again and reused when the same is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from gantool.data.image import Pixels, png_bytes
+from gantool.engine.checkpoint import find_checkpoint
+from gantool.engine.devices import pick_device, versions
+from gantool.engine.rundir import RunDir, all_runs, now
+from gantool.engine.trainer import Callback
+from gantool.errors import GantoolError, RunError
+from gantool.files import atomic_write
+from gantool.options import resolve, write_toml
+from gantool.settings import Settings
+from gantool.tasks.runs import Run
+from gantool.tasks.train import fit, keep_input, kept_picture, resume, source_of, with_none
+
+FOLDER = "tuned"
+
+
+def tune(
+    parent: Run,
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    guide: Pixels | None = None,
+    device: str = "auto",
+    seed: int | None = None,
+    callbacks: Sequence[Callback] = (),
+    stop: Callable[[], bool] = lambda: False,
+    say: Callable[[str], None] = lambda _: None,
+    created: Callable[[Run], None] = lambda _: None,
+) -> Run:
+    """The parent's model with `options` changed and trained on: the run that exists already, else a new one.
+
+    Args:
+        parent: a finished run.
+        name: of the new run.
+        options: of the family, by name, in place of the parent's.
+        guide: a second picture (H, W, 3) that the training needs.
+        seed: None takes the parent's.
+        created: told the run before the first step.
+
+    Raises:
+        RunError: the parent is not finished.
+        ConfigError: options that do not fit.
+    """
+    if parent.dir.status() != "finished":
+        raise RunError(f"{parent.id} is not finished.", f"Go on with it first: gantool resume {parent.path}")
+    found = find_checkpoint(parent.dir.checkpoints, say)
+    if found is None:
+        raise RunError(f"{parent.id} has no checkpoint.", "Train it anew.")
+    checkpoint, drawn = found[0].name, None if guide is None else png_bytes(guide)
+    digest = None if drawn is None else hashlib.sha256(drawn).hexdigest()
+    layers = [("config.toml", parent.tables.get("options", {})), (name, options)]
+    config: Any = resolve(parent.spec.config, *layers).config
+    settings = resolve(
+        Settings, ("config.toml", parent.tables.get("run", {})), ("", {"seed": seed} if seed is not None else {})
+    ).config
+    for run in map(Run, all_runs(parent.path / FOLDER)):
+        if _is(run, config, settings, checkpoint, digest):
+            created(run)
+            if run.dir.status() == "finished":
+                say(f"Using what was tuned before: {run.path}")
+                return run
+            say(f"Going on with {run.path}")
+            return resume(run, device=device, callbacks=callbacks, stop=stop, say=say)
+    info = {
+        "name": name,
+        "preset": parent.info.get("preset"),
+        "status": "running",
+        "started": now(),
+        "ended": None,
+        "seed": settings.seed,
+        "device": str(pick_device(device)),
+        "versions": versions(),
+        "origins": {option: f"tuned for {name}" for option in options},
+        "data": parent.info["data"],
+        "shape": parent.info["shape"],
+        "parent": {"id": parent.id, "checkpoint": checkpoint},
+    }
+    if digest is not None:
+        info["guide"] = {"sha256": digest}
+    run = _create(parent, name, info, config, settings, drawn)
+    created(run)
+    return fit(run, source_of(run), str(run.info["device"]), callbacks, stop, say)
+
+
+def _is(run: Run, config: Any, settings: Settings, checkpoint: str, guide: str | None) -> bool:
+    """Whether a tuned run is what is asked for. One whose making was cut short is nothing."""
+    with contextlib.suppress(GantoolError, LookupError, TypeError):
+        same = run.config == config and run.settings.seed == settings.seed
+        kept = (run.info.get("guide") or {}).get("sha256")
+        return same and run.info["parent"]["checkpoint"] == checkpoint and kept == guide
+    return False
+
+
+def _create(parent: Run, name: str, info: dict[str, Any], config: Any, settings: Settings, guide: bytes | None) -> Run:
+    """Its directory, with options and picture."""
+    run = Run(RunDir.create(parent.path / FOLDER, parent.spec.name, name, info))
+    preset = str(parent.info.get("preset"))
+    tables = {
+        "": {"family": parent.spec.name, "preset": preset},
+        "options": with_none(parent.spec, preset, config),
+        "run": asdict(settings),
+    }
+    keep_input(kept_picture(parent, "input", parent.info["data"]).path, run.path)
+    if guide is not None:
+        atomic_write(run.path / "guide.png", guide)
+    atomic_write(run.dir.config_file, write_toml(tables).encode())  # last: without it a run is incomplete
+    return run
