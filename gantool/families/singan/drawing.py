@@ -27,8 +27,8 @@ FIRST_STEP = 0.05  # share of fresh noise in the first step of a film's walk, as
 class SinGANDrawing(GanModel):
     """A pyramid of generators and what comes out of it.
 
-    Buffers: `real`, the picture of the finest scale's size (1, 3, H, W) in [-1, 1]; `noise_amps` (scales,); `z_opt`, the
-    noise at the coarsest scale that gives the picture back, with its margin (1, 3, h + 10, w + 10); above, that
+    Buffers: `real`, the picture of the finest scale's size (1, 3, H, W) in [-1, 1]; `noise_amps` (scales,); `z_opt`,
+    the noise at the coarsest scale that gives the picture back, with its margin (1, 3, h + 10, w + 10); above, that
     noise is zero; `centers`, the colours (quantize, 3) that a retrained scale is given.
     """
 
