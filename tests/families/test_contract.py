@@ -61,8 +61,9 @@ def test_the_spec_is_filled_in(entry, spec):
 
 def test_tasks_are_the_capabilities_of_the_model(spec):
     model = spec.model_class()
-    can = {"sample"} | ({"animate"} if callable(getattr(model, "animate", None)) else set())
-    assert set(spec.tasks) == can
+    methods = {"sample": "sample", "animate": "animate", "harmonize": "harmonize", "edit": "edit", "paint": "paint"}
+    methods["superres"] = "super_resolve"
+    assert set(spec.tasks) == {task for task, method in methods.items() if callable(getattr(model, method, None))}
 
 
 def test_presets_fit_the_options(spec):

@@ -16,11 +16,12 @@ NETWORK, OPTIMISER, LOSS, SPEED = "Networks", "Optimisation", "Losses", "Beyond 
 class ConSinGANConfig:
     """Options of ConSinGAN; names follow the paper where it names them."""
 
-    mode: Literal["generation", "retarget", "animation"] = opt(
-        "generation", "what is trained for: samples, other sizes, animation"
+    mode: Literal["generation", "retarget", "animation", "harmonization", "editing"] = opt(
+        "generation", "what is trained for"
     )
+    fine_tune: bool = opt(False, "train only the last stage, on a second picture")
     stages: int = opt(6, "stages of growing, coarsest to finest", ge=1, le=20)
-    min_size: int | None = opt(None, "shorter side of the coarsest stage, pixels (25; animation 20)", ge=11)
+    min_size: int | None = opt(None, "shorter side of the coarsest stage, pixels (by mode: 25, 20, 120)", ge=11)
     max_size: int = opt(250, "longer side of the finest stage, pixels", ge=16)
     iterations: int = opt(2000, "training iterations a stage", ge=1)
     train_depth: int = opt(3, "newest stages that train at the same time", ge=1)
@@ -74,8 +75,21 @@ class ConSinGANConfig:
                 "--crop and --batch-norm do not go together: batch statistics of a crop are not the picture's.",
                 "Drop one of the two.",
             )
+        if self.crop and self.takes_pictures:
+            raise ConfigError(
+                f"--crop is not for --mode {self.mode}, which trains on whole pictures.",
+                "Drop --crop; a smaller --max-size saves memory, too.",
+            )
+        if self.fine_tune and not self.takes_pictures:
+            raise ConfigError(
+                f"--fine-tune is not for --mode {self.mode}: it tunes a model to a picture that the model takes in.",
+                "Use --mode harmonization or editing, or drop --fine-tune.",
+            )
         if self.max_size < self.coarsest:
-            raise ConfigError(f"--max-size {self.max_size} is below --min-size {self.coarsest}.", "Raise --max-size.")
+            raise ConfigError(
+                f"--max-size {self.max_size} is below --min-size {self.coarsest}.",
+                "Raise --max-size or lower --min-size.",
+            )
 
     @property
     def critic_field(self) -> int:
@@ -84,8 +98,19 @@ class ConSinGANConfig:
 
     @property
     def coarsest(self) -> int:
-        """Shorter side of the coarsest stage: as set, else 25, and 20 for animation, as published."""
-        return self.min_size if self.min_size is not None else 20 if self.mode == "animation" else 25
+        """Shorter side of the coarsest stage: as set, else as published for the mode."""
+        published = {"animation": 20, "harmonization": 120}.get(self.mode, 25)
+        return self.min_size if self.min_size is not None else published
+
+    @property
+    def takes_pictures(self) -> bool:
+        """Whether the coarsest stage is trained on pictures, not on noise."""
+        return self.mode in ("harmonization", "editing")
+
+    @property
+    def noisy_border(self) -> bool:
+        """Whether noise or zeros surround the picture; see `networks.Generator`."""
+        return self.mode in ("generation", "animation")
 
 
 PRESETS = {
@@ -98,6 +123,48 @@ PRESETS = {
             "channels": 32,
             "iterations": 800,
             "lr_scale": 0.5,
+            "critic_steps": 1,
+            "penalty_every": 2,
+        },
+    ),
+    "harmonize": Preset(
+        "the published recipe for pasted objects: 3 stages, 120 to 250 px, batch norm",
+        {
+            "mode": "harmonization",
+            "stages": 3,
+            "min_size": 120,
+            "slope": 0.3,
+            "iterations": 1000,
+            "batch_norm": True,
+        },
+    ),
+    "harmonize-fast": Preset(
+        "the same for a CPU: 80 to 160 px, half the channels, one critic update",
+        {
+            "mode": "harmonization",
+            "stages": 3,
+            "min_size": 80,
+            "max_size": 160,
+            "slope": 0.3,
+            "channels": 32,
+            "iterations": 500,
+            "batch_norm": True,
+            "critic_steps": 1,
+            "penalty_every": 2,
+        },
+    ),
+    "edit": Preset(
+        "the published recipe for edited pictures: 6 stages, 25 to 250 px, batch norm",
+        {"mode": "editing", "iterations": 1000, "batch_norm": True},
+    ),
+    "edit-fast": Preset(
+        "the same for a CPU: 160 px, half the channels, one critic update",
+        {
+            "mode": "editing",
+            "max_size": 160,
+            "channels": 32,
+            "iterations": 500,
+            "batch_norm": True,
             "critic_steps": 1,
             "penalty_every": 2,
         },

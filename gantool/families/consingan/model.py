@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -13,15 +13,19 @@ from torch import Tensor
 from gantool.data.single_image import SingleImage
 from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_learning_rates
 from gantool.errors import DataError, Diverged
+from gantool.families.consingan.applications import begin_fine_tuning, repaint, super_resolve
+from gantool.families.consingan.augment import distort, shuffle_tiles
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.cost import stage_cost, stage_memory
 from gantool.families.consingan.networks import Critic, Generator, Size, cut_box
-from gantool.families.consingan.pyramid import make_pyramid
-from gantool.family import AnimateRequest, DataShape, SampleRequest
+from gantool.families.consingan.pyramid import make_pyramid, scaled_sizes
+from gantool.family import AnimateRequest, DataShape, InjectRequest, SampleRequest, SuperResolveRequest
 from gantool.losses.penalties import pixel_gradient_penalty
 from gantool.nn.norm import untracked
 from gantool.nn.resize import Box, resize_single_image
 from gantool.nn.single_image import as_grey_as, check_start, died, noise_walk
+
+EDIT_NOISE = 0.1  # standard deviation of what mode editing adds to the pictures that it takes in
 
 
 class ConSinGAN(GanModel):
@@ -29,7 +33,8 @@ class ConSinGAN(GanModel):
 
     Buffers: `real`, the picture at the finest stage (1, 3, H, W) in [-1, 1]; `noise_amps` (stages,);
     `fixed_noise_k`, the input that must give the picture back: the coarsest picture itself (Gaussian noise in
-    mode animation) at stage 0, Gaussian noise drawn once above.
+    mode animation; a little of it added in mode editing) at stage 0, Gaussian noise drawn once above; `guide`, only
+    with `fine_tune`, the second picture at the coarsest stage.
     """
 
     def __init__(self, config: ConSinGANConfig, shape: DataShape) -> None:
@@ -38,7 +43,11 @@ class ConSinGAN(GanModel):
         smallest = min(shape.height, shape.width) * min(1.0, c.max_size / max(shape.height, shape.width))
         # A thin picture would otherwise have stages that shrink towards the finest.
         self.pyramid = make_pyramid(
-            (shape.height, shape.width), c.stages, min(c.coarsest, math.ceil(smallest)), c.max_size
+            (shape.height, shape.width),
+            c.stages,
+            min(c.coarsest, math.ceil(smallest)),
+            c.max_size,
+            geometric=c.mode == "harmonization",
         )
         self.sizes: list[Size] = list(self.pyramid.sizes)
         if min(min(size) for size in self.sizes) < c.critic_field:  # it would have no score
@@ -47,12 +56,12 @@ class ConSinGAN(GanModel):
                 f"The picture is {w}x{h} pixels at its coarsest stage; the critic needs {c.critic_field} a side.",
                 "Use a larger picture, or raise --max-size if the picture is long and thin.",
             )
-        self.generator = Generator(
-            c.channels, c.layers, c.activation, c.slope, c.batch_norm, noisy_border=c.mode != "retarget"
-        )
+        self.generator = Generator(c.channels, c.layers, c.activation, c.slope, c.batch_norm, c.noisy_border)
         self.critic = Critic(c.channels, c.layers, c.activation, c.slope)
         self.register_buffer("real", torch.zeros(1, 3, *self.sizes[-1]))
         self.register_buffer("noise_amps", torch.ones(c.stages))
+        if c.fine_tune:
+            self.register_buffer("guide", torch.zeros(1, 3, *self.sizes[0]))
         self.real: Tensor
         self.noise_amps: Tensor
         self.reals: dict[int, Tensor] = {}
@@ -63,12 +72,12 @@ class ConSinGAN(GanModel):
     # --- stages -----------------------------------------------------------------------------------------
 
     def stages(self) -> list[Stage]:
-        """One stage per scale, coarsest first."""
+        """One stage per scale, coarsest first; with `fine_tune` the last one alone."""
         c = self.config
-        return [
+        every = [
             Stage(
                 k,
-                f"stage {k + 1}/{c.stages}",
+                "fine-tuning" if c.fine_tune else f"stage {k + 1}/{c.stages}",
                 c.iterations,
                 size,
                 stage_cost(c, self.sizes, k),
@@ -76,14 +85,16 @@ class ConSinGAN(GanModel):
             )
             for k, size in enumerate(self.sizes)
         ]
+        return every[-1:] if c.fine_tune else every
 
     def enter(self, stage: Stage) -> None:
-        """Append a copy of the last stage, and make new optimisers for what trains now."""
+        """Append a copy of the last stage (fine-tuning: all stages), and make new optimisers for what trains now."""
         k = stage.index
-        if k > 0:
-            self.generator.grow()
-        shape = self.generator.noise_shape(k, self.sizes[k])
-        self.register_buffer(f"fixed_noise_{k}", self.real.new_zeros(1, *shape))
+        for built in range(self.depth, k + 1):
+            if built > 0:
+                self.generator.grow()
+            shape = self.generator.noise_shape(built, self.sizes[built])
+            self.register_buffer(f"fixed_noise_{built}", self.real.new_zeros(1, *shape))
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.depth = k + 1
         self._fixed_prefix = None
@@ -114,15 +125,24 @@ class ConSinGAN(GanModel):
         return max(0, k + 1 - self.config.train_depth)
 
     def prepare(self, stage: Stage, data: SingleImage, ctx: Context) -> None:
-        """Draw the stage's fixed noise, and measure how much noise it takes."""
+        """Draw the stage's fixed noise, and measure how much noise it takes.
+
+        Fine-tuning takes all of it, weights included, from the trained model.
+
+        Raises:
+            ConfigError: fine-tuning was given no model or second picture, or they do not fit.
+        """
         k = stage.index
+        if self.config.fine_tune:
+            begin_fine_tuning(self, data)
+            return
         if k == 0:
             picture = data.tensor().to(self.real)
             self.real.copy_(resize_single_image(picture, scale=self.pyramid.first_scale))
             if self.config.mode == "animation":
                 self.fixed_noise(0).copy_(self.draw(ctx, 0))
             else:
-                self.fixed_noise(0).copy_(self.real_at(0))
+                self.fixed_noise(0).copy_(self.roughened(self.real_at(0), lambda: self.draw(ctx, 0)))
             return
         self.fixed_noise(k).copy_(self.draw(ctx, k))
         with torch.no_grad():
@@ -192,7 +212,8 @@ class ConSinGAN(GanModel):
         g, sizes, amps = self.generator, self.sizes[: k + 1], self.noise_amps
         boxes = g.feature_boxes(sizes, crop)
         first = self.first_trained(k)
-        noise = [self.draw(ctx, i, g.noise_box(i, boxes[i], sizes[i])) for i in range(k + 1)]
+        noise = [self._first_input(ctx)]
+        noise += [self.draw(ctx, i, g.noise_box(i, boxes[i], sizes[i])) for i in range(1, k + 1)]
         fixed = [cut_box(self.fixed_noise(i), g.noise_box(i, boxes[i], sizes[i])) for i in range(first, k + 1)]
         x = x_fixed = None
         if first > 0:
@@ -255,6 +276,23 @@ class ConSinGAN(GanModel):
             height, width = box[0][1] - box[0][0], box[1][1] - box[1][0]
         return ctx.randn(channels, height, width)
 
+    def _first_input(self, ctx: Context) -> Tensor:
+        """What an iteration feeds the coarsest stage: noise, or a picture in the modes that take pictures."""
+        if not self.config.takes_pictures:
+            return self.draw(ctx, 0)
+        return self.roughened(self.spoilt(ctx.host_generator), lambda: self.draw(ctx, 0))
+
+    def spoilt(self, choices: torch.Generator) -> Tensor:
+        """The coarsest picture as it is spoilt for training, to be mended; fine-tuning has the second picture."""
+        if self.config.fine_tune:
+            return self.get_buffer("guide")
+        spoil = distort if self.config.mode == "harmonization" else shuffle_tiles
+        return spoil(self.real_at(0), choices)
+
+    def roughened(self, picture: Tensor, noise: Callable[[], Tensor]) -> Tensor:
+        """Mode editing adds a little noise to every picture that the coarsest stage takes in."""
+        return picture + EDIT_NOISE * noise() if self.config.mode == "editing" else picture
+
     def picture(self) -> Tensor:
         """The picture at the newest stage."""
         return self.real_at(self.depth - 1)
@@ -269,19 +307,25 @@ class ConSinGAN(GanModel):
             out: Tensor = self.generator(noises, self.noise_amps, sizes)
         return out
 
+    # --- what it can do ---------------------------------------------------------------------------------
+
     @torch.no_grad()
     def sample(self, request: SampleRequest) -> Tensor:
-        """Pictures (N, 3, H, W); stages below `start_scale` keep the reconstruction's noise."""
-        sizes = self.sizes_for(request.size)
+        """Pictures (N, 3, H, W); stages below `start_scale` keep the reconstruction's noise.
+
+        Where training feeds spoilt pictures to the coarsest stage, so does a sample.
+        """
+        sizes = scaled_sizes(self.sizes[: self.depth], request.size)
         check_start(request.start_scale, self.animation_scales)
         pictures = []
         for seed in request.seeds:
-            generator = torch.Generator().manual_seed(seed)
-            noises = [
-                self._fixed_for(k, size) if k < request.start_scale else self._seeded(k, size, generator)
-                for k, size in enumerate(sizes)
+            choices = torch.Generator().manual_seed(seed)
+            first = self._fixed_for(0, sizes[0]) if request.start_scale > 0 else self._first_sampled(sizes[0], choices)
+            later = [
+                self._fixed_for(k, size) if k < request.start_scale else self.seeded(k, size, choices)
+                for k, size in enumerate(sizes[1:], 1)
             ]
-            pictures.append(as_grey_as(self.real, self._generate(noises, sizes)))
+            pictures.append(as_grey_as(self.real, self._generate([first, *later], sizes)))
         return torch.cat(pictures)
 
     @property
@@ -292,31 +336,47 @@ class ConSinGAN(GanModel):
     @torch.no_grad()
     def animate(self, request: AnimateRequest) -> Iterator[Tensor]:
         """Frames (1, 3, H, W) along a random walk with momentum around the reconstruction's noise."""
-        sizes = self.sizes_for(request.size)
+        sizes = scaled_sizes(self.sizes[: self.depth], request.size)
         check_start(request.start_scale, self.animation_scales)
         generator = torch.Generator().manual_seed(request.seed)
         fixed = [self._fixed_for(k, size) for k, size in enumerate(sizes)]
 
         def draws() -> Iterator[list[Tensor]]:
             while True:
-                yield [self._seeded(k, size, generator) for k, size in enumerate(sizes)]
+                yield [self.seeded(k, size, generator) for k, size in enumerate(sizes)]
 
         walk = noise_walk(fixed, draws(), request.alpha, request.beta, request.start_scale)
         for _, noises in zip(range(request.frames), walk, strict=False):
             yield as_grey_as(self.real, self._generate(noises, sizes))
 
-    def sizes_for(self, size: Size | None) -> list[Size]:
-        """Stage sizes that end in `size`; lower ones scale along, rounded down, as published."""
-        own = self.sizes[: self.depth]
-        if size is None or size == own[-1]:
-            return own
-        down, across = size[0] / own[-1][0], size[1] / own[-1][1]
-        lower = [(max(1, int(h * down)), max(1, int(w * across))) for h, w in own[:-1]]
-        return [*lower, size]
+    @property
+    def injection_scales(self) -> range:
+        """The coarsest stage alone takes pictures in; those above take features."""
+        return range(1)
 
-    def _seeded(self, k: int, size: Size, generator: torch.Generator) -> Tensor:
-        # Drawn on the CPU, so that a seed means the same picture on every device.
+    def harmonize(self, request: InjectRequest) -> Tensor:
+        """The composite repainted, (1, 3, H, W): see `applications.repaint`."""
+        return repaint(self, request)
+
+    def edit(self, request: InjectRequest) -> Tensor:
+        """The edit repainted, (1, 3, H, W): as `harmonize`, with noise of the request's seed on the shrunk picture."""
+        return repaint(self, request, EDIT_NOISE)
+
+    def super_resolve(self, request: SuperResolveRequest) -> Tensor:
+        """The reconstruction enlarged, (1, 3, int(factor H), int(factor W)): see `applications.super_resolve`."""
+        return super_resolve(self, request)
+
+    def seeded(self, k: int, size: Size, generator: torch.Generator) -> Tensor:
+        """Noise for stage k at `size`, drawn on the CPU, so that a seed means the same picture on every device."""
         return torch.randn((1, *self.generator.noise_shape(k, size)), generator=generator).to(self.real)
+
+    def _first_sampled(self, size: Size, generator: torch.Generator) -> Tensor:
+        """As `_first_input`, for a seed and at any size."""
+        if not self.config.takes_pictures:
+            return self.seeded(0, size, generator)
+        picture = self.spoilt(generator)
+        picture = picture if size == self.sizes[0] else resize_single_image(picture, size=size)
+        return self.roughened(picture, lambda: self.seeded(0, size, generator))
 
     def _fixed_for(self, k: int, size: Size) -> Tensor:
         """The reconstruction's input at another size: the picture is resized, noise is repeated as tiles."""

@@ -20,6 +20,7 @@ from gantool.nn.resize import Box, bicubic_window, source_window
 
 Activation = Literal["lrelu", "elu", "prelu", "selu"]
 Size = tuple[int, int]
+STRIP = 128  # rows at a time, of a picture that is enlarged
 
 
 def make_activation(name: Activation, slope: float) -> nn.Module:
@@ -106,7 +107,7 @@ class Generator(nn.Module):
     Stage 0 sees the head's features of the coarsest noise (or image). Stage k > 0 enlarges the features
     (bicubic, aligned corners), adds noise, and adds its three convolutions to them. What surrounds the picture
     is, with `noisy_border`, a border of enlarged features with noise on it (training modes generation and
-    animation), else zeros (retarget and harmonization).
+    animation), else zeros (retarget, harmonization and editing).
 
     Args:
         channels: width of all stages.
@@ -125,6 +126,7 @@ class Generator(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.layers, self.noisy_border = channels, layers, noisy_border
+        self.batch_norm = batch_norm
 
         def block(inputs: int) -> ConvBlock:
             return ConvBlock(inputs, channels, make_activation(activation, slope), batch_norm)
@@ -234,6 +236,26 @@ class Generator(nn.Module):
         if x is None:
             raise ValueError("stages above 0 need the features of the stage below")
         return x
+
+    def enlarge(self, x: Tensor, size: Size, noise: Tensor, amp: Tensor, target: Size) -> Tensor:
+        """The last stage once more, at another size: features of `size` to features of `target`, both whole.
+
+        Computed in strips of rows, exactly: beside input, noise and result only a strip is in memory. Batch norm,
+        whose statistics are the whole map's, needs it in one piece.
+        """
+        k, (height, width) = len(self.body) - 1, target
+        if k == 0:
+            raise ValueError("the first stage does not enlarge")
+        sizes, strip = [size] * k + [target], height if self.batch_norm else STRIP
+        shape = (x.shape[0], self.channels, *target)
+        result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        for top in range(0, height, strip):
+            box: Box = ((top, min(top + strip, height)), (0, width))
+            rows, cols = (self._source_span(k, box[axis], size[axis], target[axis]) for axis in (0, 1))
+            part = cut_box(noise, self.noise_box(k, box, target))
+            boxes = [(rows, cols)] * k + [box]
+            cut_box(result, box).copy_(self.next_features(k, cut_box(x, (rows, cols)), part, amp, sizes, boxes))
+        return result
 
     def paint(self, x: Tensor, size: Size, box: Box, crop: Box | None = None) -> Tensor:
         """The tail: features on `box` of a map of `size` to pixels (N, 3, h, w) in [-1, 1] on `crop`."""

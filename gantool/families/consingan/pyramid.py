@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gantool.errors import ConfigError
@@ -53,3 +54,11 @@ def make_pyramid(size: Size, stages: int, min_size: int, max_size: int, *, geome
             scales.append(math.pow(ratio, exponent))
     sizes = [(math.ceil(full[0] * s), math.ceil(full[1] * s)) for s in scales]
     return Pyramid(first, (*scales, 1.0), (*sizes, full))
+
+
+def scaled_sizes(sizes: Sequence[Size], last: Size | None) -> list[Size]:
+    """The stages' sizes for a picture of another size: the last is `last`, the others scale along, rounded down."""
+    if last is None or last == sizes[-1]:
+        return list(sizes)
+    down, across = last[0] / sizes[-1][0], last[1] / sizes[-1][1]
+    return [*((max(1, int(h * down)), max(1, int(w * across))) for h, w in sizes[:-1]), last]
