@@ -11,6 +11,7 @@ from gantool._version import __version__
 
 if TYPE_CHECKING:
     from gantool.tasks.animate import animate
+    from gantool.tasks.import_run import import_run
     from gantool.tasks.report import report
     from gantool.tasks.runs import Run, open_run, runs
     from gantool.tasks.sample import sample
@@ -21,13 +22,14 @@ _HOMES = {
     "resume": "train",
     "sample": "sample",
     "animate": "animate",
+    "import_run": "import_run",
     "report": "report",
     "Run": "runs",
     "open_run": "runs",
     "runs": "runs",
 }
 
-__all__ = ["Run", "__version__", "animate", "open_run", "report", "resume", "runs", "sample", "train"]
+__all__ = ["Run", "__version__", "animate", "import_run", "open_run", "report", "resume", "runs", "sample", "train"]
 
 
 def __getattr__(name: str) -> Any:

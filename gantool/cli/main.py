@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gantool._version import __version__
-from gantool.cli import apply, runs, setup
+from gantool.cli import apply, importing, runs, setup
 from gantool.cli.command import TRAIN, add
 from gantool.cli.talk import error_json, print_error, write_line
 from gantool.cli.train import resume
@@ -98,6 +98,7 @@ def build(words: Sequence[str]) -> typer.Typer:
         add_families(training, words)
     app.add_typer(training, name="train", rich_help_panel=TRAIN)
     add(app, resume, TRAIN)
+    importing.register(app)
     apply.register(app)
     runs.register(app)
     setup.register(app)

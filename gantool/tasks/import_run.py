@@ -1,0 +1,163 @@
+"""Making a run of a model that was trained elsewhere."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from gantool import registry
+from gantool.data.image import png_bytes
+from gantool.data.imported import Imported
+from gantool.engine.callbacks import Previews
+from gantool.engine.checkpoint import State, save_checkpoint
+from gantool.engine.devices import enough_memory, versions
+from gantool.engine.rundir import RunDir, now
+from gantool.engine.trainer import Progress, build
+from gantool.errors import ConfigError, DataError, UsageError
+from gantool.family import FamilySpec, SampleRequest
+from gantool.files import atomic_write
+from gantool.options import Resolved, resolve, write_toml
+from gantool.settings import Settings
+from gantool.tasks.runs import DEFAULT_OUT, Run, new_model
+from gantool.tasks.train import with_none
+
+if TYPE_CHECKING:
+    from gantool.engine.model import GanModel
+
+ORIGIN = "the files"  # of the options that were read
+
+
+def importing_families() -> list[str]:
+    """Names of the families that read somebody else's models."""
+    return [name for name, spec in registry.families().items() if spec.importer]
+
+
+def import_run(
+    family: str,
+    folder: str | Path,
+    *,
+    name: str | None = None,
+    out: str | Path = DEFAULT_OUT,
+    say: Callable[[str], None] = lambda _: None,
+) -> Run:
+    """Make a finished run of a model that its authors' code trained. Nothing in the files is executed.
+
+    The run draws and is looked at like any other; all is checked before its directory is made.
+
+    Args:
+        family: its name; see `importing_families`.
+        folder: as the authors' code wrote it.
+        name: of the run; None asks the folder.
+
+    Raises:
+        UsageError: there is no such family, or it reads nobody's models.
+        DataError: the folder is missing, incomplete, damaged, unsafe or of another architecture.
+        RunError: the run cannot be written; nothing of it stays.
+    """
+    spec, folder = registry.get(family), Path(folder)
+    if not spec.importer:
+        able = importing_families()
+        raise UsageError(
+            f"{spec.title} reads no models from elsewhere.",
+            f"These do: {', '.join(able)}." if able else f"Train one: gantool train {family} photo.jpg",
+        )
+    try:
+        found = _reader(spec)(folder)
+    except OSError as error:
+        raise DataError(f"Cannot read {folder}: {error.strerror or error}.", "Check its permissions.") from error
+    try:
+        options: Resolved[Any] = resolve(
+            spec.config, (f"preset {found.preset}", spec.preset(found.preset).values), (ORIGIN, found.values)
+        )
+    except ConfigError as error:
+        raise DataError(f"The model in {folder} is not one of ours: {error.what}", "Import another one.") from error
+    with enough_memory(spec.memory_hint):
+        model = _filled(spec, options.config, found)
+        if not bool(model.sample(SampleRequest([0])).isfinite().all()):
+            raise DataError(f"The model in {folder} draws numbers that are not finite.", "Import another one.")
+    run = _write(spec, options, found, model, folder, name or found.name, Path(out), say)
+    for note in found.notes:
+        say(note)
+    return run
+
+
+def _reader(spec: FamilySpec) -> Callable[[Path], Imported]:
+    module, _, function = spec.importer.partition(":")
+    return cast("Callable[[Path], Imported]", getattr(importlib.import_module(module), function))
+
+
+def _filled(spec: FamilySpec, config: Any, found: Imported) -> GanModel:
+    """The model with all its stages entered, holding the tensors that were read."""
+    import torch
+
+    model = new_model(spec, config, vars(found.shape), 0, torch.device("cpu"))
+    build(model, len(model.stages()) - 1)
+    kept = {key: value for key, value in model.state_dict().items() if key.startswith(found.fresh)}
+    model.load_state_dict({**kept, **found.tensors})
+    return model
+
+
+def _write(
+    spec: FamilySpec,
+    options: Resolved[Any],
+    found: Imported,
+    model: GanModel,
+    folder: Path,
+    name: str,
+    out: Path,
+    say: Callable[[str], None],
+) -> Run:
+    """The run directory, whole or not at all."""
+    picture, settings = png_bytes(found.picture), Settings(seed=0)
+    info = {
+        "name": name,
+        "preset": found.preset,
+        "status": "running",
+        "started": now(),
+        "ended": None,
+        "seed": settings.seed,
+        "device": "cpu",
+        "versions": versions(),
+        "origins": {k: v for k, v in options.origins.items() if v != "default"},
+        "data": {
+            "kind": "imported",
+            "path": str(folder.resolve()),
+            "sha256": hashlib.sha256(picture).hexdigest(),
+            **asdict(found.shape),
+            "notes": list(found.notes),
+            "background": "white",
+        },
+        "shape": asdict(found.shape),
+    }
+    tables = {
+        "": {"family": spec.name, "preset": found.preset},
+        "options": with_none(spec, found.preset, options.config),
+        "run": asdict(settings),
+    }
+    directory = RunDir.create(out, spec.name, name, info)
+    try:
+        with directory.lock():
+            atomic_write(directory.config_file, write_toml(tables).encode())
+            atomic_write(directory.path / "input.png", picture)
+            _finish(directory, model, settings.seed or 0, say)
+            directory.update(status="finished", ended=now())
+    except BaseException:
+        shutil.rmtree(directory.path, ignore_errors=True)
+        raise
+    return Run(directory)
+
+
+def _finish(directory: RunDir, model: GanModel, seed: int, say: Callable[[str], None]) -> None:
+    """The checkpoint and the preview that a training would have ended with."""
+    import torch
+
+    stages = model.stages()
+    schedule = [stage.steps for stage in stages]
+    state = State(len(stages) - 1, schedule[-1], schedule, stage_end=True)
+    save_checkpoint(directory.checkpoints, model, torch.Generator().manual_seed(seed), state)
+    Previews(directory, say).stage_end(Progress(stages, state), model)
