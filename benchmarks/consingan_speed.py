@@ -11,25 +11,15 @@ Picture: 167x250 (scikit-image's `coffee`, CC0), stages 25x38 to 167x250.
 
 from __future__ import annotations
 
-import argparse
-import json
-import platform
-import time
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
-
-import skimage.data
 import torch
 import torch.nn.functional as F
+from timing import Ours, compare, enter_until
 from torch import Tensor
 
-from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
-from gantool.engine.devices import device_name, keep_freed_memory, pick_device, synchronize
-from gantool.engine.model import Context, DataShape
 from gantool.families.consingan.config import ConSinGANConfig
 from gantool.families.consingan.model import ConSinGAN
+from gantool.family import DataShape
 
 
 class PlainLoop:
@@ -94,80 +84,15 @@ class PlainLoop:
             self.opt_g.step()
 
 
-class Ours:
-    """gantool's train step."""
-
-    def __init__(self, model: ConSinGAN, k: int, device: torch.device) -> None:
-        self.model = model
-        self.ctx = Context(device, torch.Generator(device).manual_seed(0), model.stages()[k])
-
-    def step(self) -> None:
-        self.model.train_step(None, self.ctx)
-
-
-def build(source: SingleImage, device: torch.device, k: int) -> ConSinGAN:
-    torch.manual_seed(0)
-    model = ConSinGAN(ConSinGANConfig(), DataShape(source.source.height, source.source.width)).to(device)
-    generator = torch.Generator(device).manual_seed(0)
-    for stage in model.stages()[: k + 1]:
-        model.enter(stage)
-        model.prepare(stage, source, Context(device, generator, stage))
-    return model
-
-
-def seconds(step: Any, device: torch.device, n: int) -> float:
-    synchronize(device)
-    start = time.perf_counter()
-    for _ in range(n):
-        step()
-    synchronize(device)
-    return (time.perf_counter() - start) / n
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--stages", default="0-5")
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    device = pick_device(args.device)
-    low, _, high = args.stages.partition("-")
-    path = Path(skimage.data.__file__).parent / "coffee.png"
-    source = SingleImage(load_picture(path))
-
-    print(f"{device_name(device)}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}")
-    print(f"{'stage':>5} {'size':>9} {'plain s':>9} {'gantool s':>10} {'ratio':>6}")
-    rows = []
-    for k in range(int(low), int(high or low) + 1):
-        plain, ours = PlainLoop(build(source, device, k), k), Ours(build(source, device, k), k, device)
-        n = 1 if device.type == "cpu" and k > 3 else 3 if device.type == "cpu" else 20
-        plain.step(), ours.step()
-        times: tuple[list[float], list[float]] = ([], [])
-        for _ in range(args.rounds):
-            keep_freed_memory(False)  # the C library's defaults, as a plain loop has them
-            times[0].append(seconds(plain.step, device, n))
-            keep_freed_memory()
-            times[1].append(seconds(ours.step, device, n))
-        a, b = min(times[0]), min(times[1])
-        h, w = ours.model.sizes[k]
-        print(f"{k:>5} {f'{h}x{w}':>9} {a:>9.4f} {b:>10.4f} {a / b:>6.2f}", flush=True)
-        rows.append({"stage": k, "size": [h, w], "plain": a, "gantool": b, "ratio": a / b})
-    total = [sum(r[key] for r in rows) for key in ("plain", "gantool")]
-    print(f"total {'':>9} {total[0]:>9.4f} {total[1]:>10.4f} {total[0] / total[1]:>6.2f}")
-    minutes = [seconds_a_step * 2000 / 60 for seconds_a_step in total]
-    print(f"a run of 2000 iterations a stage: {minutes[0]:.0f} min plain, {minutes[1]:.0f} min gantool")
-    if args.json:
-        record = {
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "device": device_name(device),
-            "machine": platform.processor() or platform.machine(),
-            "torch": torch.__version__,
-            "rows": rows,
-            "total_ratio": total[0] / total[1],
-        }
-        args.json.write_text(json.dumps(record, indent=1) + "\n")
+def pair(source: SingleImage, device: torch.device, k: int, args: object) -> tuple[PlainLoop, Ours]:
+    models = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        model = ConSinGAN(ConSinGANConfig(), DataShape(source.source.height, source.source.width)).to(device)
+        enter_until(model, source, k)
+        models.append(model)
+    return PlainLoop(models[0], k), Ours(models[1], k)
 
 
 if __name__ == "__main__":
-    main()
+    compare(__doc__, 6, pair)
