@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 from collections.abc import Mapping
@@ -56,13 +57,15 @@ def read_pth(path: Path) -> Any:
     if not path.is_file():  # opening a pipe would wait for ever
         raise DataError(f"There is no file {path}.", "Check the path.")
     try:
+        content = io.BytesIO(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.") from error
+    try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PyTorch's thoughts on pickle protocols
-            return torch.load(path, weights_only=True, map_location="cpu")
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror or error}.", "Check its permissions.") from error
-    except Exception as error:  # a damaged file can make the reader raise anything
-        code = re.search(r"GLOBAL (\S+)", str(error))
+            return torch.load(content, weights_only=True, map_location="cpu")
+    except Exception as error:  # a damaged file can make the reader raise anything, OSError included
+        code = re.search(r"GLOBAL ([\w.]+)", str(error))
         if code:
             raise DataError(
                 f"{path} holds more than weights ({code[1]}): opening that would execute code, and was refused.",
