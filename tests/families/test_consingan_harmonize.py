@@ -39,7 +39,8 @@ from gantool.family import (
 )
 from gantool.nn.resize import resize_single_image
 from gantool.options import resolve
-from gantool.tasks.runs import new_model
+from gantool.tasks.runs import Run, new_model
+from gantool.tasks.tune import tune
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 CPU = torch.device("cpu")
@@ -226,6 +227,18 @@ def test_samples_are_spoilt_pictures_mended(mode: Any, landscape: SingleImage, m
     assert torch.equal(watched.inputs[2], model.fixed_noise(0))
 
 
+def assert_same(run: Run, other: Run) -> None:
+    """Weights, buffers, optimisers and random generators of the last checkpoints."""
+
+    def tensors(found: Run) -> dict[str, Tensor]:
+        folder = max(found.dir.checkpoints.glob("step-*-end"))
+        return {f"{part.stem}/{k}": v for part in folder.glob("*.safetensors") for k, v in load_file(part).items()}
+
+    ours, theirs = tensors(run), tensors(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
 @pytest.mark.parametrize("mode", ["harmonization", "editing"])
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(mode: Any, tmp_path: Path) -> None:
     file = tmp_path / "photo.png"
@@ -248,13 +261,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(mode: Any, tmp_path: 
     gantool.resume(run, stop=stop)
     assert len(done) == 30
 
-    def tensors(found: Any) -> dict[str, Tensor]:
-        folder = max(found.dir.checkpoints.glob("step-*-end"))
-        return {f"{part.stem}/{k}": v for part in folder.glob("*.safetensors") for k, v in load_file(part).items()}
-
-    ours, theirs = tensors(run), tensors(whole)
-    assert ours.keys() == theirs.keys()
-    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+    assert_same(run, whole)
     fixed = run.load("cpu").get_buffer("fixed_noise_0")
     assert torch.equal(fixed, whole.load("cpu").get_buffer("fixed_noise_0"))
 
@@ -400,6 +407,28 @@ def test_a_fine_tuning_can_be_saved_and_loaded(trained: ConSinGAN, landscape: Si
     request = InjectRequest(to_tensor(picture_of(27, 36, seed=1).pixels), 0)
     assert torch.equal(loaded.harmonize(request), model.harmonize(request))
     assert torch.equal(loaded.sample(SampleRequest([1])), model.sample(SampleRequest([1])))
+
+
+def test_a_fine_tuning_that_was_stopped_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    file = tmp_path / "photo.png"
+    Image.fromarray(picture_of(40, 52).pixels).save(file)
+    guide = picture_of(40, 52, seed=1).pixels
+    options: dict[str, Any] = {"preset": "tiny", "mode": "editing", "batch_norm": True, "iterations": 2, "seed": 7}
+    parents = [gantool.train("consingan", file, out=tmp_path / name, device="cpu", **options) for name in "ab"]
+    wanted = {"fine_tune": True, "iterations": 9}
+    whole = tune(parents[0], "composite", wanted, guide=guide, device="cpu")
+    done: list[int] = []
+
+    def stop() -> bool:
+        done.append(1)
+        return len(done) == 4
+
+    with pytest.raises(Interrupted):
+        tune(parents[1], "composite", wanted, guide=guide, device="cpu", stop=stop)
+    run = tune(parents[1], "composite", wanted, guide=guide, device="cpu", stop=stop)
+    assert len(done) == 9
+    assert_same(run, whole)
+    assert run.load("cpu").preview().isfinite().all()
 
 
 def test_a_guide_may_have_the_size_of_the_picture_or_of_the_finest_stage() -> None:
