@@ -216,7 +216,7 @@ def test_tiles() -> None:
     senses: Counter[bool] = Counter()
     seen: Counter[int] = Counter()
     sides: dict[int, list[int]] = {number: [] for number in BOUNDS}
-    n = 500
+    n = 300
     for seed in range(n):
         found = moves(augment.shuffle_tiles(PLACES[None], seeded(seed)))
         seen[len(found)] += 1
