@@ -44,33 +44,40 @@ def colour_gap(image: Pixels, region: Region, around: Region) -> float:
     return float(np.sqrt(np.square(means).sum() + np.square(deviations).sum()))
 
 
-def region_patch_distance(
-    image: Pixels,
-    region: Region,
-    background: Pixels,
-    *,
-    patch: int = 7,
-    directions: int = 256,
-    quantiles: int = 500,
-    seed: int = 0,
-) -> float:
+class PatchDistance:
     """Sliced Wasserstein distance x 1000 of the patches centred in a region to all patches of a picture.
 
     Patches (patch x patch x 3) of values in [-1, 1] are projected on random unit directions; in each the mean absolute
     difference of `quantiles` quantiles is taken. The measure of `gantool.metrics.single_image.patch_swd`, for a part.
 
-    Raises:
-        DataError: fewer than 30 patches.
+    Args:
+        picture: (H, W, 3) uint8, what regions are compared with.
     """
-    margin = patch // 2
-    inner = region[margin:-margin, margin:-margin]
-    _enough(int(inner.sum()))
-    random = np.random.default_rng(seed).standard_normal((3 * patch * patch, directions))
-    weights = random / np.linalg.norm(random, axis=0)
-    levels = (np.arange(quantiles) + 0.5) / quantiles
-    ours = np.quantile(_patches(image, patch)[inner] @ weights, levels, axis=0)
-    theirs = np.quantile(_patches(background, patch).reshape(-1, 3 * patch * patch) @ weights, levels, axis=0)
-    return float(np.abs(ours - theirs).mean() * 1000)
+
+    def __init__(
+        self, picture: Pixels, *, patch: int = 7, directions: int = 256, quantiles: int = 500, seed: int = 0
+    ) -> None:
+        self.patch = patch
+        random = np.random.default_rng(seed).standard_normal((3 * patch * patch, directions))
+        self.weights = random / np.linalg.norm(random, axis=0)
+        self.levels = (np.arange(quantiles) + 0.5) / quantiles
+        self.theirs = self._quantiles(_patches(picture, patch).reshape(-1, 3 * patch * patch))
+
+    def __call__(self, image: Pixels, region: Region) -> float:
+        """The distance of the patches of `image` (H, W, 3) in `region` (H, W).
+
+        Raises:
+            DataError: fewer than 30 patches.
+        """
+        margin = self.patch // 2
+        inner = region[margin:-margin, margin:-margin]
+        _enough(int(inner.sum()))
+        ours = self._quantiles(_patches(image, self.patch)[inner])
+        return float(np.abs(ours - self.theirs).mean() * 1000)
+
+    def _quantiles(self, patches: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        quantiles: npt.NDArray[np.float64] = np.quantile(patches @ self.weights, self.levels, axis=0)
+        return quantiles
 
 
 def _patches(pixels: Pixels, patch: int) -> npt.NDArray[np.float64]:

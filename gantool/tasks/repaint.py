@@ -26,7 +26,7 @@ from gantool.data.sheet import contact_sheet
 from gantool.engine.devices import enough_memory
 from gantool.errors import DataError, UsageError
 from gantool.family import Edits, Harmonizes, InjectRequest, Injects, Paints
-from gantool.metrics.region import colour_gap, region_patch_distance, surroundings
+from gantool.metrics.region import PatchDistance, colour_gap, surroundings
 from gantool.nn.resize import resize_single_image
 from gantool.tasks.fitting import check_can
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
@@ -153,7 +153,8 @@ def repaint(
 
     before = to_uint8(image)[0]
     region = inputs.mask if inputs.mask is None else fit_mask(inputs.mask, (height, width))
-    numbers = [{"start_scale": None, **measure(before, region, to_uint8(shown)[0])}]
+    distance = PatchDistance(to_uint8(shown)[0])
+    numbers = [{"start_scale": None, **measure(before, region, distance)}]
     pictures, labels = [before], [{"harmonize": "composite", "edit": "edit", "paint": "painting"}[task]]
     for scale in progress(scales):
         result, whole = first if scale == scales[0] else draw(scale)
@@ -163,7 +164,7 @@ def repaint(
         pictures.append(result)
         labels.append(f"scale {scale}")
         small = result if result.shape == before.shape else fit_picture(result, (height, width))
-        numbers.append({"start_scale": scale, **measure(small, region, to_uint8(shown)[0])})
+        numbers.append({"start_scale": scale, **measure(small, region, distance)})
     if soft is not None:
         keep((soft * 255).round().astype(np.uint8), "mask")
     sheet = None
@@ -214,7 +215,7 @@ def _sheet(pictures: Sequence[Pixels], labels: Sequence[str]) -> Pixels:
     return contact_sheet(enlarged, labels=labels)
 
 
-def measure(image: Pixels, region: Mask | None, background: Pixels) -> dict[str, float | None]:
+def measure(image: Pixels, region: Mask | None, distance: PatchDistance) -> dict[str, float | None]:
     """How far a region's colours are from its surroundings', and its patches from the picture's; None if too small."""
     if region is None:
         return {}
@@ -222,7 +223,7 @@ def measure(image: Pixels, region: Mask | None, background: Pixels) -> dict[str,
     with contextlib.suppress(DataError):
         values["colour_gap"] = round(colour_gap(image, region, surroundings(region, AROUND)), 2)
     with contextlib.suppress(DataError):
-        values["distance"] = round(region_patch_distance(image, region, background), 2)
+        values["distance"] = round(distance(image, region), 2)
     return values
 
 

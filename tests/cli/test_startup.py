@@ -14,6 +14,7 @@ from gantool.settings import Settings
 COMMANDS = [
     ["train", "consingan"], ["resume"], ["sample"], ["animate"], ["report"], ["runs"], ["runs", "diff"],
     ["families"], ["info"], ["doctor"], ["config", "init"], ["config", "show"],
+    ["train", "singan"], ["harmonize"], ["edit"], ["paint"], ["superres"], ["import"],
 ]  # fmt: skip
 
 
@@ -56,7 +57,7 @@ def test_every_option_of_consingan_stands_in_its_help(cli):
         assert f"{info.flag} " in text
         assert info.help in text
     assert "--batch-norm --no-batch-norm" in text
-    assert "<generation|retarget|animation>" in text
+    assert "<generation|retarget|animation|harmonization|editing>" in text
     assert "training iterations a stage [default: 2000]" in text
     assert f"[{'|'.join(PRESETS)}]" in text
     assert "Beyond the paper (off in `paper`)" in text

@@ -19,13 +19,33 @@ import gantool
 from gantool import registry
 from gantool.cli.family_command import family_command
 from gantool.errors import GantoolError, Interrupted
-from gantool.family import AnimateRequest, Animates, DataShape, Reconstructs, SampleRequest
+from gantool.family import (
+    AnimateRequest,
+    Animates,
+    DataShape,
+    Edits,
+    Harmonizes,
+    InjectRequest,
+    Paints,
+    Reconstructs,
+    SampleRequest,
+    SuperResolveRequest,
+    SuperResolves,
+)
 from gantool.options import option_infos, resolve
 from gantool.tasks.runs import new_model
 
 DOCS = Path(__file__).parents[2] / "docs"
 WORKING = [entry for entry in registry.entries() if entry.spec is not None]
 CPU = torch.device("cpu")
+CAPABILITIES = {
+    "sample": ("sample", object),
+    "animate": ("animate", Animates),
+    "harmonize": ("harmonize", Harmonizes),
+    "edit": ("edit", Edits),
+    "paint": ("paint", Paints),
+    "superres": ("super_resolve", SuperResolves),
+}
 SIZES = [(64, 64), (40, 90), (97, 33)]  # (height, width) asked for when sampling
 
 
@@ -291,3 +311,45 @@ def test_films(spec, model):
     assert all(torch.equal(a, b) for a, b in zip(film[0], film[1], strict=True))
     assert not torch.equal(film[0][2], film[2][2])
     assert not torch.equal(film[0][0], film[0][2])
+
+
+@pytest.mark.parametrize("task", ["harmonize", "edit", "paint"])
+def test_pictures_that_are_taken_in(spec, model, task):
+    method, protocol = CAPABILITIES[task]
+    assert isinstance(model, protocol) == (task in spec.tasks)
+    if task not in spec.tasks:
+        return
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    picture, call = model.picture(), getattr(model, method)
+    changed = picture.clone()
+    changed[:, :, 4:16, 4:16] = 0.9
+    scales = list(model.injection_scales)
+    assert scales == sorted(set(scales))
+    for scale in scales:
+        drawn = [call(InjectRequest(image, scale, 3)) for image in (changed, changed, picture)]
+        for out in drawn:
+            assert out.shape == picture.shape
+            assert out.isfinite().all()
+            assert out.abs().max() <= 1
+            assert not out.requires_grad
+        assert torch.equal(drawn[0], drawn[1])
+        assert not torch.equal(drawn[0], drawn[2])
+    for wrong in (-1, scales[-1] + 1, 99):
+        with pytest.raises(GantoolError, match=r"start-scale"):
+            call(InjectRequest(picture, wrong))
+    with pytest.raises(ValueError, match="expected"):
+        call(InjectRequest(picture[:, :, 1:], scales[0]))
+    assert_same(dict(model.state_dict()), before)
+
+
+def test_pictures_that_are_enlarged(spec, model):
+    assert isinstance(model, SuperResolves) == ("superres" in spec.tasks)
+    if "superres" not in spec.tasks:
+        return
+    height, width = model.picture().shape[2:]
+    for factor in (1.3, 2, 3.7):
+        large = model.super_resolve(SuperResolveRequest(factor, 1))
+        assert large.shape == (1, 3, int(factor * height), int(factor * width))
+        assert large.isfinite().all()
+        assert large.abs().max() <= 1
+        assert torch.equal(large, model.super_resolve(SuperResolveRequest(factor, 1)))

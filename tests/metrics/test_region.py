@@ -7,7 +7,7 @@ import pytest
 from skimage.color import rgb2lab
 
 from gantool.errors import DataError
-from gantool.metrics.region import colour_gap, region_patch_distance, surroundings, to_lab
+from gantool.metrics.region import colour_gap, PatchDistance, surroundings, to_lab
 
 RANDOM = np.random.default_rng(0)
 PICTURE = RANDOM.integers(0, 256, (60, 80, 3), dtype=np.uint8)
@@ -37,10 +37,10 @@ def test_the_gap_of_two_greys_is_their_lightness() -> None:
 
 def test_patches_of_the_same_picture_are_near_and_shifted_ones_are_not() -> None:
     whole = np.ones((60, 80), bool)
-    assert region_patch_distance(PICTURE, whole, PICTURE) == 0
-    same = region_patch_distance(PICTURE, REGION, PICTURE)
+    assert PatchDistance(PICTURE)(PICTURE, whole) == 0
+    same = PatchDistance(PICTURE)(PICTURE, REGION)
     brighter = (PICTURE // 2 + 100).astype(np.uint8)
-    assert same < 60 < region_patch_distance(brighter, REGION, PICTURE)
+    assert same < 60 < PatchDistance(PICTURE)(brighter, REGION)
 
 
 def test_a_shift_is_worth_what_the_directions_say() -> None:
@@ -48,13 +48,13 @@ def test_a_shift_is_worth_what_the_directions_say() -> None:
     whole = np.ones((30, 40), bool)
     weights = np.random.default_rng(0).standard_normal((147, 256))
     sums = np.abs((weights / np.linalg.norm(weights, axis=0)).sum(0)).mean()
-    assert region_patch_distance(lighter, whole, grey) == pytest.approx(sums * 10 / 127.5 * 1000, rel=1e-9)
+    assert PatchDistance(grey)(lighter, whole) == pytest.approx(sums * 10 / 127.5 * 1000, rel=1e-9)
 
 
 def test_what_is_too_small_to_measure() -> None:
     spot = np.zeros((60, 80), bool)
     spot[5:8, 5:8] = True
     with pytest.raises(DataError, match="too small"):
-        region_patch_distance(PICTURE, spot, PICTURE)
+        PatchDistance(PICTURE)(PICTURE, spot)
     with pytest.raises(DataError, match="too small"):
         colour_gap(PICTURE, spot, surroundings(spot, 5))
