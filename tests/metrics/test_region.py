@@ -7,7 +7,7 @@ import pytest
 from skimage.color import rgb2lab
 
 from gantool.errors import DataError
-from gantool.metrics.region import colour_gap, PatchDistance, surroundings, to_lab
+from gantool.metrics.region import PatchDistance, colour_gap, surroundings, to_lab
 
 RANDOM = np.random.default_rng(0)
 PICTURE = RANDOM.integers(0, 256, (60, 80, 3), dtype=np.uint8)
