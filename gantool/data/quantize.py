@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Literal
 
 import numpy as np
@@ -42,10 +43,12 @@ def to_palette(image: Tensor, centers: Centers, rows: Rows = "colours") -> Tenso
 def _fit(values: Centers, count: int, start: Centers | None = None) -> Any:
     # scikit-learn takes a second to import, and its threads and PyTorch's get into each other's way.
     from sklearn.cluster import KMeans  # type: ignore[import-untyped]
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     how = {"init": start, "n_init": 1} if start is not None else {"n_init": 10, "random_state": 0}
-    with threadpool_limits(1, "openmp"):
+    with threadpool_limits(1, "openmp"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a picture may have fewer colours than are asked for
         return KMeans(count, **how).fit(values)
 
 
