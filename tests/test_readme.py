@@ -34,6 +34,10 @@ def place(tmp_path_factory) -> Path:
     (folder / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
         Image.fromarray(rng.integers(0, 255, (30, 36, 3), dtype=np.uint8)).save(folder / name)
+    for name in ("composite.png", "edited.png", "painting.png"):
+        changed = np.asarray(Image.open(folder / "photo.jpg")).copy()
+        changed[8:20, 10:24] = 255 - changed[8:20, 10:24] // 2
+        Image.fromarray(changed).save(folder / name)
     return folder
 
 
@@ -57,7 +61,21 @@ def interrupted(place: Path) -> Path:
 
 def test_readme_names_the_commands_people_need() -> None:
     named = {command.split()[1] for command in commands()}
-    assert {"train", "sample", "animate", "report", "resume", "runs", "families", "info", "doctor"} <= named
+    assert {
+        "harmonize",
+        "edit",
+        "paint",
+        "superres",
+        "train",
+        "sample",
+        "animate",
+        "report",
+        "resume",
+        "runs",
+        "families",
+        "info",
+        "doctor",
+    } <= named
 
 
 @pytest.mark.parametrize("command", commands())
@@ -66,6 +84,8 @@ def test_command_works(command: str, place: Path, interrupted: Path) -> None:
     if arguments[1] == "train":
         arguments += ["--preset", "tiny", "--iterations", "2"]
         arguments = [file for word in arguments for file in (sorted(glob.glob(word, root_dir=place)) or [word])]
+    if arguments[1] in ("harmonize", "superres") and "latest" not in arguments:
+        arguments += ["--preset", "tiny", "--set", "iterations=2"]
     if arguments[1] == "animate":
         arguments += ["--frames", "3"]
     done = subprocess.run(
