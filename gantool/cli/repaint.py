@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -40,10 +40,9 @@ FINE_TUNE = Annotated[bool, typer.Option("--fine-tune", help="train on for this 
 STEPS = Annotated[int | None, typer.Option("--fine-tune-steps", help="of that (the run's iterations)", min=1)]
 
 
-def _pictures(name: str) -> Any:
-    return Annotated[
-        list[str], typer.Argument(metavar=f"[RUN] {name}", help="a run, unless --background is given; the picture")
-    ]
+PICTURES = Annotated[
+    list[str], typer.Argument(metavar="[RUN] PICTURE", help="a run, unless --background is given; what is repainted")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -62,67 +61,49 @@ class Tuning:
     why_not: str
 
 
-def harmonize(
-    talk: Talk,
-    pictures: _pictures("COMPOSITE"),  # type: ignore[valid-type]
-    mask: MASK = None,
-    start_scale: SCALE = None,
-    background: BACKGROUND = None,
-    keep_background: KEEP = "picture",
-    fine_tune: FINE_TUNE = False,
-    fine_tune_steps: STEPS = None,
-    fit: FIT = False,
-    mask_threshold: THRESHOLD = 0,
-    seed: SEED = 0,
-    matte: MATTE = "white",
-    to: TO = None,
-    device: DEVICE = "auto",
-    out: OUT = Path("runs"),
-    family: FAMILY = "singan",
-    preset: PRESET = None,
-    sets: SETS = None,
-    max_time: LIMIT = None,
-) -> Result:
-    """Give an object pasted into a picture that picture's colours and strokes."""
-    return _repaint(
-        talk, "harmonize", pictures, background, Training(family, preset, sets, max_time, device, out, matte),
-        _fine_tuning("harmonization", fine_tune, fine_tune_steps), mask=mask, mask_threshold=mask_threshold,
-        start_scale=start_scale, keep_background=keep_background, fit=fit, seed=seed, to=to,
-    )  # fmt: skip
+def _masked(task: Literal["harmonize", "edit"], mode: str, help: str) -> Callable[..., Result]:
+    """The two commands that repaint a region: they differ in name and task alone."""
+
+    def command(
+        talk: Talk,
+        pictures: PICTURES,
+        mask: MASK = None,
+        start_scale: SCALE = None,
+        background: BACKGROUND = None,
+        keep_background: KEEP = "picture",
+        fine_tune: FINE_TUNE = False,
+        fine_tune_steps: STEPS = None,
+        fit: FIT = False,
+        mask_threshold: THRESHOLD = 0,
+        seed: SEED = 0,
+        matte: MATTE = "white",
+        to: TO = None,
+        device: DEVICE = "auto",
+        out: OUT = Path("runs"),
+        family: FAMILY = "singan",
+        preset: PRESET = None,
+        sets: SETS = None,
+        max_time: LIMIT = None,
+    ) -> Result:
+        return _repaint(
+            talk, task, pictures, background, Training(family, preset, sets, max_time, device, out, matte),
+            _fine_tuning(mode, fine_tune, fine_tune_steps), mask=mask, mask_threshold=mask_threshold,
+            start_scale=start_scale, keep_background=keep_background, fit=fit, seed=seed, to=to,
+        )  # fmt: skip
+
+    command.__name__, command.__doc__ = task, help
+    return command
 
 
-def edit(
-    talk: Talk,
-    pictures: _pictures("EDITED"),  # type: ignore[valid-type]
-    mask: MASK = None,
-    start_scale: SCALE = None,
-    background: BACKGROUND = None,
-    keep_background: KEEP = "picture",
-    fine_tune: FINE_TUNE = False,
-    fine_tune_steps: STEPS = None,
-    fit: FIT = False,
-    mask_threshold: THRESHOLD = 0,
-    seed: SEED = 0,
-    matte: MATTE = "white",
-    to: TO = None,
-    device: DEVICE = "auto",
-    out: OUT = Path("runs"),
-    family: FAMILY = "singan",
-    preset: PRESET = None,
-    sets: SETS = None,
-    max_time: LIMIT = None,
-) -> Result:
-    """Make a clumsy edit of a picture (regions copied, moved, removed) look natural."""
-    return _repaint(
-        talk, "edit", pictures, background, Training(family, preset, sets, max_time, device, out, matte),
-        _fine_tuning("editing", fine_tune, fine_tune_steps), mask=mask, mask_threshold=mask_threshold,
-        start_scale=start_scale, keep_background=keep_background, fit=fit, seed=seed, to=to,
-    )  # fmt: skip
+harmonize = _masked(
+    "harmonize", "harmonization", "Give an object pasted into a picture that picture's colours and strokes."
+)
+edit = _masked("edit", "editing", "Make a clumsy edit of a picture (regions copied, moved, removed) look natural.")
 
 
 def paint(
     talk: Talk,
-    pictures: _pictures("PAINTING"),  # type: ignore[valid-type]
+    pictures: PICTURES,
     start_scale: SCALE = None,
     quantize: Annotated[bool, typer.Option("--quantize", help="few colours; trains the start scale anew")] = False,
     colours: Annotated[int, typer.Option(help="how many, with --quantize", min=2, max=64)] = 5,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from scipy import ndimage  # type: ignore[import-untyped]
 
-from gantool.data.decode import Pixels
+from gantool.data.image import Pixels, to_tensor
 from gantool.errors import DataError
+from gantool.metrics.single_image import mean_gap, quantile_functions, unit_directions
 
 Region = npt.NDArray[np.bool_]
 LEAST = 30  # pixels, or patches, below which a region has no statistics
@@ -24,7 +26,9 @@ def to_lab(pixels: Pixels) -> npt.NDArray[np.float64]:
 
 
 def surroundings(region: Region, width: int) -> Region:
-    """The ring of `width` pixels around a region (H, W)."""
+    """The ring of `width` pixels around a region (H, W); empty around an empty one."""
+    if not region.any():
+        return np.zeros_like(region)
     near = ndimage.distance_transform_edt(~region) <= width
     ring: Region = near & ~region
     return ring
@@ -45,45 +49,43 @@ def colour_gap(image: Pixels, region: Region, around: Region) -> float:
 
 
 class PatchDistance:
-    """Sliced Wasserstein distance x 1000 of the patches centred in a region to all patches of a picture.
+    """Sliced Wasserstein distance × 1000 of the patches centred in a region to all patches of a picture.
 
-    Patches (patch x patch x 3) of values in [-1, 1] are projected on random unit directions; in each the mean absolute
-    difference of `quantiles` quantiles is taken. The measure of `gantool.metrics.single_image.patch_swd`, for a part.
+    `gantool.metrics.single_image.patch_swd` for a part: with a region that covers everything it is that figure.
+    The figure of a small region does not go to 0, even for patches of the picture itself: few patches are not all.
 
     Args:
         picture: (H, W, 3) uint8, what regions are compared with.
+        patch: side of a patch in pixels, odd.
+        directions, quantiles, seed: as in `patch_swd`.
+
+    Raises:
+        ValueError: an even `patch`, a count below 1, or a picture smaller than a patch.
     """
 
     def __init__(
-        self, picture: Pixels, *, patch: int = 7, directions: int = 256, quantiles: int = 500, seed: int = 0
+        self, picture: Pixels, *, patch: int = 7, directions: int = 256, quantiles: int = 2000, seed: int = 0
     ) -> None:
-        self.patch = patch
-        random = np.random.default_rng(seed).standard_normal((3 * patch * patch, directions))
-        self.weights = random / np.linalg.norm(random, axis=0)
-        self.levels = (np.arange(quantiles) + 0.5) / quantiles
-        self.theirs = self._quantiles(_patches(picture, patch).reshape(-1, 3 * patch * patch))
+        if patch % 2 == 0:
+            raise ValueError(f"patch must be odd, or no pixel is its centre, got {patch}")
+        self.margin = patch // 2
+        self.weight = unit_directions(directions, patch, torch.Generator().manual_seed(seed))
+        self.theirs = quantile_functions(to_tensor(picture), self.weight, quantiles)
 
     def __call__(self, image: Pixels, region: Region) -> float:
         """The distance of the patches of `image` (H, W, 3) in `region` (H, W).
 
         Raises:
             DataError: fewer than 30 patches.
+            ValueError: sizes that differ.
         """
-        margin = self.patch // 2
-        inner = region[margin:-margin, margin:-margin]
-        _enough(int(inner.sum()))
-        ours = self._quantiles(_patches(image, self.patch)[inner])
-        return float(np.abs(ours - self.theirs).mean() * 1000)
-
-    def _quantiles(self, patches: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        quantiles: npt.NDArray[np.float64] = np.quantile(patches @ self.weights, self.levels, axis=0)
-        return quantiles
-
-
-def _patches(pixels: Pixels, patch: int) -> npt.NDArray[np.float64]:
-    """(H, W, 3) to (H - patch + 1, W - patch + 1, 3 patch patch), in [-1, 1]."""
-    views = np.lib.stride_tricks.sliding_window_view(pixels / 127.5 - 1, (patch, patch), (0, 1))
-    return views.reshape(*views.shape[:2], -1)
+        if region.shape != image.shape[:2]:
+            raise ValueError(f"the region is {region.shape}, the image {image.shape}")
+        height, width = region.shape
+        centres = region[self.margin : height - self.margin, self.margin : width - self.margin]
+        _enough(int(centres.sum()))
+        ours = quantile_functions(to_tensor(image), self.weight, self.theirs.shape[1], centres)
+        return mean_gap(ours, self.theirs)
 
 
 def _enough(count: int) -> None:

@@ -47,7 +47,7 @@ def patch_swd(
     "Generating Natural Images with Direct Patch Distribution Matching".
     """
     generator = torch.Generator().manual_seed(seed)
-    weight = _unit_directions(directions, patch, generator)
+    weight = unit_directions(directions, patch, generator)
     return _distance(_on_cpu(real, "real"), _on_cpu(fake, "fake"), weight, quantiles)
 
 
@@ -72,7 +72,7 @@ def patch_swd_pyramid(
     generator = torch.Generator().manual_seed(seed)
 
     def at(factor: float) -> float:
-        weight = _unit_directions(directions, patch, generator)
+        weight = unit_directions(directions, patch, generator)
         return _distance(_reduced(real, factor), _reduced(fake, factor), weight, quantiles)
 
     return at(1.0), at(0.5), at(0.25)
@@ -125,7 +125,7 @@ def _reduced(picture: Tensor, factor: float) -> Tensor:
     return F.interpolate(picture, size=size, mode="bilinear", align_corners=False, antialias=True)
 
 
-def _unit_directions(count: int, patch: int, generator: torch.Generator) -> Tensor:
+def unit_directions(count: int, patch: int, generator: torch.Generator) -> Tensor:
     """Convolution weights (count, 3, patch, patch), each of Euclidean length 1."""
     if count < 1 or patch < 1:
         raise ValueError(f"directions and patch must be at least 1, got {count} and {patch}")
@@ -133,29 +133,43 @@ def _unit_directions(count: int, patch: int, generator: torch.Generator) -> Tens
     return F.normalize(normal, dim=1).view(count, 3, patch, patch)
 
 
-def _distance(real: Tensor, fake: Tensor, weight: Tensor, quantiles: int) -> float:
+def quantile_functions(
+    picture: Tensor, weight: Tensor, quantiles: int, where: npt.NDArray[np.bool_] | None = None
+) -> npt.NDArray[np.float32]:
+    """(directions, quantiles): the projected patches at the levels (i + 1/2) / quantiles of their quantile function.
+
+    The quantile function is the step function of the empirical distribution, without interpolation: with a
+    number of levels that is a multiple of both numbers of patches a distance is exact.
+
+    Args:
+        picture: (1, 3, H, W) float32 on the CPU.
+        weight: `unit_directions` (directions, 3, patch, patch).
+        where: of the (H - patch + 1, W - patch + 1) patches those to take; None takes all.
+
+    Raises:
+        ValueError: `quantiles` is below 1, or the picture is smaller than a patch.
+    """
     if quantiles < 1:
         raise ValueError(f"quantiles must be at least 1, got {quantiles}")
     patch = weight.shape[-1]
-    for picture in (real, fake):
-        if min(picture.shape[-2:]) < patch:
-            height, width = picture.shape[-2:]
-            raise ValueError(f"a picture of {height}x{width} pixels has no patch of {patch}x{patch}")
-    largest = max(real[0, 0].numel(), fake[0, 0].numel())
-    total = 0.0
-    for some in torch.split(weight, max(1, _VALUES_AT_ONCE // largest)):
-        gap = np.abs(_quantiles(real, some, quantiles) - _quantiles(fake, some, quantiles))
-        total += float(gap.sum(dtype=np.float64))
-    return 1000 * total / (len(weight) * quantiles)
+    height, width = picture.shape[-2:]
+    if min(height, width) < patch:
+        raise ValueError(f"a picture of {height}x{width} pixels has no patch of {patch}x{patch}")
+    found = np.empty((len(weight), quantiles), np.float32)
+    at_once = max(1, _VALUES_AT_ONCE // (height * width))
+    for start in range(0, len(weight), at_once):
+        projected = F.conv2d(picture, weight[start : start + at_once])[0].numpy()
+        chosen = projected.reshape(len(projected), -1) if where is None else projected[:, where]
+        # NumPy sorts float32 on a CPU several times faster than torch.sort, which also returns the order.
+        values = np.sort(chosen, axis=1)
+        found[start : start + at_once] = values[:, (2 * np.arange(quantiles) + 1) * values.shape[1] // (2 * quantiles)]
+    return found
 
 
-def _quantiles(picture: Tensor, weight: Tensor, count: int) -> npt.NDArray[np.float32]:
-    """(directions, count): the projected patches at the levels (i + 1/2) / count of their quantile function.
+def mean_gap(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    """The distance, × 1000, of two sets of patches given by their `quantile_functions`."""
+    return 1000 * float(np.abs(a - b).mean(dtype=np.float64))
 
-    The quantile function is the step function of the empirical distribution, without interpolation: with a
-    count that is a multiple of both numbers of patches the distance is exact.
-    """
-    # NumPy sorts float32 on a CPU several times faster than torch.sort, which also returns the order.
-    values: npt.NDArray[np.float32] = np.sort(F.conv2d(picture, weight)[0].flatten(1).numpy(), axis=1)
-    index = (2 * np.arange(count) + 1) * values.shape[1] // (2 * count)
-    return values[:, index]
+
+def _distance(real: Tensor, fake: Tensor, weight: Tensor, quantiles: int) -> float:
+    return mean_gap(quantile_functions(real, weight, quantiles), quantile_functions(fake, weight, quantiles))

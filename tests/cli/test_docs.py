@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
@@ -41,6 +42,9 @@ CALLS = {
     "train": ["train", "consingan", "a.png", "gone.png", "--preset", "tiny", "--iterations", "1"],
     "train --dry-run": ["train", "consingan", "a.png", "--preset", "tiny", "--dry-run"],
     "sample, animate": ["sample", "RUN", "-n", "1", "--to", "drawn"],
+    "harmonize, edit": ["harmonize", "--background", "a.png", "b.png", "--preset", "tiny"],
+    "paint": ["paint", "--background", "a.png", "b.png", "--preset", "tiny"],
+    "superres": ["superres", "a.png", "-s", "1.5", "--max-size", "32", "--preset", "tiny"],
     "runs diff": ["runs", "diff", "RUN", "RUN"],
     "report": ["report", "RUN", "--to", "page.html"],
     "families": ["families"],
@@ -57,6 +61,9 @@ def test_every_example_is_compared():
 
 @pytest.mark.parametrize("heading", CALLS)
 def test_the_examples_have_the_keys_of_the_answers(cli, here, trained, heading):
+    with Image.open("a.png") as image:  # b.png: a.png with something pasted into it
+        image.paste((255, 0, 0), (16, 12, 32, 26))
+        image.save("b.png")
     words = [str(trained) if word == "RUN" else word for word in CALLS[heading]]
     said = cli(*words, "--json")
     same_shape(examples()[heading], said.reply["data"])

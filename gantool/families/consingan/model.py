@@ -20,7 +20,7 @@ from gantool.families.consingan.cost import stage_cost, stage_memory
 from gantool.families.consingan.networks import Critic, Generator, Size, cut_box
 from gantool.families.consingan.pyramid import make_pyramid, scaled_sizes
 from gantool.family import AnimateRequest, DataShape, InjectRequest, SampleRequest, SuperResolveRequest
-from gantool.losses.penalties import pixel_gradient_penalty
+from gantool.losses.penalties import MixturePenalty
 from gantool.nn.norm import untracked
 from gantool.nn.resize import Box, resize_single_image
 from gantool.nn.single_image import as_grey_as, check_start, died, noise_walk
@@ -67,7 +67,7 @@ class ConSinGAN(GanModel):
         self.reals: dict[int, Tensor] = {}
         self.depth = 0  # stages built so far
         self._fixed_prefix: Tensor | None = None
-        self._last_penalty = torch.zeros(())
+        self.penalty = MixturePenalty(c.penalty, c.penalty_every)
 
     # --- stages -----------------------------------------------------------------------------------------
 
@@ -171,7 +171,8 @@ class ConSinGAN(GanModel):
         for i in range(c.critic_steps):
             scores = self.critic(torch.cat([real, fake.detach()])).mean((1, 2, 3))
             loss_real, loss_fake = -scores[0], scores[1]
-            penalty = self._penalty(real, fake.detach(), ctx, i)
+            update = ctx.step * c.critic_steps + i
+            penalty = self.penalty(self.critic.input_gradient, real, fake.detach(), ctx.rand, update)
             ctx.minimize(self.optimizers["critic"], loss_real + loss_fake + penalty)
 
         with ctx.frozen(self.critic):
@@ -182,21 +183,10 @@ class ConSinGAN(GanModel):
         return {
             "critic_real": loss_real.detach(),
             "critic_fake": loss_fake.detach(),
-            "penalty": self._last_penalty,
+            "penalty": self.penalty.last,
             "adversarial": adversarial.detach(),
             "reconstruction": error.detach(),
         }
-
-    def _penalty(self, real: Tensor, fake: Tensor, ctx: Context, critic_step: int) -> Tensor:
-        """lambda times the penalty at one random mixture of the two pictures; 0 where it is skipped."""
-        c = self.config
-        if (ctx.step * c.critic_steps + critic_step) % c.penalty_every:
-            return real.new_zeros(())
-        mix = ctx.rand()  # one number for the whole picture
-        gradient = self.critic.input_gradient(mix * real + (1 - mix) * fake)
-        penalty = c.penalty * pixel_gradient_penalty(gradient)
-        self._last_penalty = penalty.detach()  # for the log, which would show zeros where it is skipped
-        return c.penalty_every * penalty
 
     def _draw_crop(self, ctx: Context) -> Box | None:
         c, (h, w) = self.config, self.sizes[ctx.stage.index]

@@ -70,7 +70,6 @@ class SinGANDrawing(GanModel):
         self.initial_seed = int(torch.randint(2**48, ()))
         self.reals: dict[int, Tensor] = {}
         self._reconstructed: Tensor | None = None  # of the scale below the newest, enlarged
-        self._last_penalty = torch.zeros(())
 
     @property
     def device(self) -> torch.device:

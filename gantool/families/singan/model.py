@@ -13,10 +13,12 @@ from gantool.data.single_image import FineTuning, SingleImage
 from gantool.engine.model import Context, Metrics, Stage, adam, set_learning_rates
 from gantool.errors import ConfigError, Diverged
 from gantool.families.singan.chain import climb, enlarge
+from gantool.families.singan.config import SinGANConfig
 from gantool.families.singan.cost import stage_cost, stage_memory
 from gantool.families.singan.drawing import SinGANDrawing
 from gantool.families.singan.networks import Discriminator, Generator, pad_margin
-from gantool.losses.penalties import pixel_gradient_penalty
+from gantool.family import DataShape
+from gantool.losses.penalties import MixturePenalty
 from gantool.nn.single_image import died
 
 
@@ -24,6 +26,10 @@ class SinGAN(SinGANDrawing):
     """One generator and one discriminator a scale, trained coarse to fine; all but the newest are frozen."""
 
     discriminator: Discriminator
+
+    def __init__(self, config: SinGANConfig, shape: DataShape) -> None:
+        super().__init__(config, shape)
+        self.penalty = MixturePenalty(config.penalty, config.penalty_every)
 
     # --- stages -----------------------------------------------------------------------------------------
 
@@ -136,7 +142,8 @@ class SinGAN(SinGANDrawing):
             with torch.set_grad_enabled(i + 1 == c.critic_steps):  # the generator's step goes on with the last fake
                 fake = g(noise, previous)
             loss_real, loss_fake = -d(real).mean(), d(fake.detach()).mean()
-            penalty = self._penalty(real, fake.detach(), ctx, i)
+            update = ctx.step * c.critic_steps + i
+            penalty = self.penalty(d.input_gradient, real, fake.detach(), ctx.rand, update)
             ctx.minimize(self.optimizers["discriminator"], loss_real + loss_fake + penalty)
 
         if c.generator_loop == "legacy" and c.generator_steps > 1:
@@ -152,21 +159,10 @@ class SinGAN(SinGANDrawing):
         return {
             "critic_real": loss_real.detach(),
             "critic_fake": loss_fake.detach(),
-            "penalty": self._last_penalty,
+            "penalty": self.penalty.last,
             "adversarial": adversarial.detach(),
             "reconstruction": error.detach(),
         }
-
-    def _penalty(self, real: Tensor, fake: Tensor, ctx: Context, step: int) -> Tensor:
-        """lambda times the penalty at one random mixture of the two pictures; 0 where it is skipped."""
-        c = self.config
-        if (ctx.step * c.critic_steps + step) % c.penalty_every:
-            return real.new_zeros(())
-        mix = ctx.rand()  # one number for the whole picture
-        gradient = self.discriminator.input_gradient(mix * real + (1 - mix) * fake)
-        penalty = c.penalty * pixel_gradient_penalty(gradient)
-        self._last_penalty = penalty.detach()
-        return c.penalty_every * penalty
 
     def _reconstruction_error(self, k: int) -> Tensor:
         """alpha ||G(z*, x_below*) - x||^2; z* is zero above scale 0."""
