@@ -73,3 +73,11 @@ def test_every_command_is_in_the_overview(cli):
     for line in re.findall(r"^gantool (.*?)   ", TEXT, flags=re.M):
         words = [word for word in line.split() if word.isalpha() and word.islower()]
         assert cli(*words, "--help").code == 0
+
+
+@pytest.mark.parametrize("command", ["sample", "animate", "harmonize", "edit", "paint", "superres", "import"])
+def test_every_flag_is_on_the_page(cli, command):
+    flags = set(re.findall(r"--[a-z][a-z-]+", cli(command, "--help").out))
+    assert "--out" in flags
+    for flag in flags - {"--help"}:
+        assert re.search(rf"{flag}(?![a-z-])", TEXT), flag
