@@ -94,11 +94,11 @@ def difference_mask(composite: Pixels, background: Pixels) -> Mask:
     signed = composite.astype(np.float64) - background
     exact = np.abs(signed).max(-1)
     difference = ndimage.gaussian_filter(exact, 1.0)
-    median = float(np.median(difference))
-    if median > LEAST_DIFFERENCE:
-        raise _nearly_everywhere(difference)
     mask = _closed(exact > 0)
     if not _is_lossless(exact, mask):
+        median = float(np.median(difference))
+        if median > LEAST_DIFFERENCE:
+            raise _nearly_everywhere(difference)
         shift = np.abs(ndimage.gaussian_filter(signed, (3.0, 3.0, 0.0))).max(-1)
         shifted = shift > max(LEAST_SHIFT, NOISES * float(np.median(shift)))
         mask = _regions(difference > max(LEAST_DIFFERENCE, NOISES * median), shifted)

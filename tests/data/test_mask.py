@@ -212,6 +212,37 @@ def test_edits_of_a_jpeg_that_are_saved_alike_do_not_fill_their_blocks(scene: np
     assert overlap(difference_mask(composite, background), place) > 0.75
 
 
+def test_a_composite_that_was_moved_by_half_a_pixel(scene: np.ndarray) -> None:
+    """Resizing along the way does that; every edge in the picture differs."""
+    background = scene.copy()
+    background[:, ::6] = background[:, ::6] // 2
+    y, x = np.mgrid[:180, :240]
+    thing = (y - 60) ** 2 + (x - 70) ** 2 < 45**2
+    composite = np.where(thing[..., None], np.uint8([250, 240, 20]), background).astype(np.float64)
+    composite = np.rint((composite + np.roll(composite, 1, 0)) / 2).astype(np.uint8)
+    assert overlap(difference_mask(composite, background), thing) > 0.9
+
+
+def test_grain_everywhere_and_dust_in_a_scan_of_the_composite(scene: np.ndarray) -> None:
+    y, x = np.mgrid[:180, :240]
+    thing = (y - 60) ** 2 + (x - 70) ** 2 < 45**2
+    composite = np.where(thing[..., None], 255 - scene // 4, scene).astype(int)
+    composite += np.random.default_rng(5).integers(-20, 21, scene.shape)
+    composite[120:124, 180:184] += 120
+    mask = difference_mask(np.clip(composite, 0, 255).astype(np.uint8), scene)
+    assert overlap(mask, thing) > 0.9
+    assert not mask[:, 140:].any()
+
+
+def test_a_slit_that_happens_to_be_alike_is_closed(scene: np.ndarray) -> None:
+    thing = np.zeros((180, 240), bool)
+    thing[60:120, 80:160] = True
+    differs = thing.copy()
+    differs[60:110, 118:122] = False  # open at the top, so that it is no hole
+    composite = np.where(differs[..., None], 255 - scene // 4, scene).astype(np.uint8)
+    assert difference_mask(composite, scene)[66:, 118:122].sum() > 0.95 * thing[66:, 118:122].sum()
+
+
 def test_of_an_edit_that_was_never_compressed_every_pixel_is_found(scene: np.ndarray) -> None:
     """A part of the picture moved by a little differs from what was there by less than JPEG would."""
     moved = scene.copy()
