@@ -62,7 +62,7 @@ class SinGANDrawing(GanModel):
         self.register_buffer("real", torch.zeros(1, 3, *self.sizes[-1]))
         self.register_buffer("noise_amps", torch.ones(len(self.sizes)))
         self.register_buffer("z_opt", torch.zeros(1, 3, *(side + 2 * self.margin for side in self.sizes[0])))
-        self.register_buffer("centers", torch.zeros(c.quantize, 3, dtype=torch.float64))
+        self.register_buffer("centers", torch.zeros(c.quantize, 3))
         self.real: Tensor
         self.noise_amps: Tensor
         self.z_opt: Tensor
@@ -263,4 +263,4 @@ class SinGANDrawing(GanModel):
         from gantool.data.quantize import to_palette
 
         rows = self.config.quantize_rows
-        return torch.cat([to_palette(picture, self.centers.cpu().numpy(), rows) for picture in pictures[:, None]])
+        return torch.cat([to_palette(picture, self.centers.cpu().double().numpy(), rows) for picture in pictures[:, None]])
