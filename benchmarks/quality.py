@@ -1,6 +1,7 @@
-"""Time, patch distance and diversity of ConSinGAN trainings: what the `fast` preset was found with.
+"""Time, patch distance and diversity of trainings on one picture: what the `fast` presets were found with.
 
-    python benchmarks/consingan_quality.py PICTURE... [--preset fast] [--set NAME=VALUE ...] [--sheets FOLDER]
+    python benchmarks/quality.py PICTURE... [--family singan] [--preset fast] [--set NAME=VALUE ...]
+                                 [--sheets FOLDER] [--out RUNS]
 
 For each picture: train (seed 0), draw samples with seeds 0 to 11, and print one row of a Markdown table. The distance
 is patch-swd at the trained size (7x7 patches, 256 directions, seed 0), the mean over the samples; diversity is the
@@ -32,20 +33,23 @@ SAMPLES = range(12)
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pictures", nargs="+", type=Path)
+    parser.add_argument("--family", default="consingan")
     parser.add_argument("--preset", default="fast")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--sheets", type=Path, help="write a contact sheet a picture there")
+    parser.add_argument("--out", type=Path, help="keep the runs there")
     args = parser.parse_args()
     print(f"{device_name(torch.device(args.device))}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}")
-    print(f"preset {args.preset} {' '.join(args.set)}\n")
+    print(f"{args.family}, preset {args.preset} {' '.join(args.set)}\n")
     print("| picture | size | seconds | core-s | distance | diversity | reconstruction rmse |")
     print("|---|---|---|---|---|---|---|")
-    with tempfile.TemporaryDirectory() as out:
+    with tempfile.TemporaryDirectory() as temporary:
+        out = args.out or temporary
         for path in args.pictures:
             wall, cores = time.monotonic(), time.process_time()
             run = gantool.train(
-                "consingan", path, preset=args.preset, sets=args.set, out=out, seed=0, device=args.device
+                args.family, path, preset=args.preset, sets=args.set, out=out, seed=0, device=args.device
             )
             wall, cores = time.monotonic() - wall, time.process_time() - cores
             model = run.load(args.device)
