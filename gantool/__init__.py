@@ -12,9 +12,11 @@ from gantool._version import __version__
 if TYPE_CHECKING:
     from gantool.tasks.animate import animate
     from gantool.tasks.import_run import import_run
+    from gantool.tasks.repaint import edit, harmonize, paint
     from gantool.tasks.report import report
     from gantool.tasks.runs import Run, open_run, runs
     from gantool.tasks.sample import sample
+    from gantool.tasks.superres import superres
     from gantool.tasks.train import resume, train
 
 _HOMES = {
@@ -22,6 +24,10 @@ _HOMES = {
     "resume": "train",
     "sample": "sample",
     "animate": "animate",
+    "harmonize": "repaint",
+    "edit": "repaint",
+    "paint": "repaint",
+    "superres": "superres",
     "import_run": "import_run",
     "report": "report",
     "Run": "runs",
@@ -29,7 +35,22 @@ _HOMES = {
     "runs": "runs",
 }
 
-__all__ = ["Run", "__version__", "animate", "import_run", "open_run", "report", "resume", "runs", "sample", "train"]
+__all__ = [
+    "Run",
+    "__version__",
+    "animate",
+    "edit",
+    "harmonize",
+    "import_run",
+    "open_run",
+    "paint",
+    "report",
+    "resume",
+    "runs",
+    "sample",
+    "superres",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -32,7 +32,8 @@ def preset_reason(plan: Plan, flag: str | None, config: Path | None) -> str:
 def _other_preset(plan: Plan, flag: str | None) -> str:
     """What another preset would take, for those who named none."""
     other = plan.spec.on_accelerator if plan.device.type == "cpu" else plan.spec.on_cpu
-    if flag is not None or other == plan.preset:
+    named = (plan.spec.on_accelerator, plan.spec.on_cpu)
+    if flag is not None or other == plan.preset or plan.preset not in named:
         return ""
     seconds = plan.seconds_with(other)
     return f" (`{other}` would take about {duration(seconds)})" if seconds else ""

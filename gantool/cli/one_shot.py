@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,11 +14,13 @@ from gantool.cli.train import go_on, train_plan
 from gantool.cli.values import parse_duration
 
 if TYPE_CHECKING:
+    from gantool.tasks.plan import Plan
     from gantool.tasks.runs import Run
 
+DEFAULT_FAMILY = "singan"
 TRAINING = "Training, where no run is named"
 
-FAMILY = Annotated[str, typer.Option("--family", help="what to train", rich_help_panel=TRAINING)]
+FAMILY = Annotated[str | None, typer.Option("--family", help="what to train \\[singan]", rich_help_panel=TRAINING)]
 PRESET = Annotated[str | None, typer.Option("--preset", help="named set of options", rich_help_panel=TRAINING)]
 SETS = Annotated[
     list[str] | None,
@@ -35,7 +37,7 @@ MATTE = Annotated[str, typer.Option("--matte", help="colour behind transparent p
 class Training:
     """The flags of a training."""
 
-    family: str
+    family: str | None
     preset: str | None
     sets: Sequence[str] | None
     max_time: str | None
@@ -46,25 +48,39 @@ class Training:
     @property
     def changed(self) -> list[str]:
         """Flags that mean nothing when a run is named."""
-        flags = {"--preset": self.preset, "--set": self.sets, "--max-time": self.max_time}
+        flags = {"--family": self.family, "--preset": self.preset, "--set": self.sets, "--max-time": self.max_time}
         return [flag for flag, value in flags.items() if value]
 
 
-def run_for(talk: Talk, task: str, picture: Path, training: Training, options: dict[str, Any] | None = None) -> Run:
-    """The run for `task` on a picture: an old one that fits, finished first if need be, or a new one."""
+def run_for(
+    talk: Talk,
+    task: str,
+    picture: Path,
+    training: Training,
+    needs: dict[str, Any] | None = None,
+    check: Callable[[Plan], None] = lambda _: None,
+) -> Run:
+    """The run for `task` on a picture: an old one that fits, finished first if need be, or a new one.
+
+    `needs` are options that the task needs; `check` may refuse before anything is trained.
+    """
     from gantool.tasks.fitting import fitting_run, plan_for
 
-    given: dict[str, Any] = {**(options or {}), "device": training.device}
+    given: dict[str, Any] = {}
+    if training.device != "auto":
+        given["device"] = training.device
     if training.max_time is not None:
         given["max_time"] = parse_duration(training.max_time)
 
-    def plan(estimate: bool) -> Any:
+    def plan(estimate: bool) -> Plan:
         return plan_for(
-            task, training.family, picture, preset=training.preset, sets=training.sets or (), options=given,
-            out=training.out, background=training.matte, estimate=estimate,
+            task, training.family or DEFAULT_FAMILY, picture, preset=training.preset, sets=training.sets or (),
+            options=given, needs=needs, out=training.out, background=training.matte, estimate=estimate,
         )  # fmt: skip
 
-    found = fitting_run(plan(False))
+    planned = plan(False)
+    check(planned)
+    found = fitting_run(planned)
     if found is None:
         return train_plan(talk, plan(not talk.quiet), training.preset, None)
     if found.dir.status() == "finished":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from gantool.cli.train import guarded
 from gantool.errors import UsageError
 
 if TYPE_CHECKING:
+    from gantool.family import FamilySpec
+    from gantool.tasks.plan import Plan
     from gantool.tasks.repaint import Inputs, Repainted, Task
     from gantool.tasks.runs import Run
 
@@ -80,7 +83,7 @@ def _masked(task: Literal["harmonize", "edit"], mode: str, help: str) -> Callabl
         to: TO = None,
         device: DEVICE = "auto",
         out: OUT = Path("runs"),
-        family: FAMILY = "singan",
+        family: FAMILY = None,
         preset: PRESET = None,
         sets: SETS = None,
         max_time: LIMIT = None,
@@ -106,10 +109,11 @@ def paint(
     pictures: PICTURES,
     start_scale: SCALE = None,
     quantize: Annotated[bool, typer.Option("--quantize", help="few colours; trains the start scale anew")] = False,
-    colours: Annotated[int, typer.Option(help="how many, with --quantize", min=2, max=64)] = 5,
+    colours: Annotated[int | None, typer.Option(help="how many, with --quantize (5)", min=2, max=64)] = None,
     quantize_as: Annotated[
-        Literal["colours", "triples"], typer.Option(help="what is grouped: colours, or as the official code does")
-    ] = "colours",
+        Literal["colours", "triples"] | None,
+        typer.Option(help="what is grouped: colours, or as the official code does"),
+    ] = None,
     background: BACKGROUND = None,
     fit: FIT = False,
     seed: SEED = 0,
@@ -117,18 +121,21 @@ def paint(
     to: TO = None,
     device: DEVICE = "auto",
     out: OUT = Path("runs"),
-    family: FAMILY = "singan",
+    family: FAMILY = None,
     preset: PRESET = None,
     sets: SETS = None,
     max_time: LIMIT = None,
 ) -> Result:
     """Turn a coarse painting into a picture like the one trained on."""
     tuning = None
+    if not quantize and (colours is not None or quantize_as is not None):
+        raise UsageError("--colours and --quantize-as belong to --quantize.", "Add --quantize.")
     if quantize and start_scale is None:
         talk.say("The sheet is drawn without --quantize: the scale that you choose is then trained anew.")
     elif quantize:
-        options = {"only_scale": start_scale, "quantize": colours, "quantize_rows": quantize_as}
-        tuning = Tuning(options, f"paint-{start_scale}-{colours}", False, "has no scale to train anew")
+        count = colours or 5
+        options = {"only_scale": start_scale, "quantize": count, "quantize_rows": quantize_as or "colours"}
+        tuning = Tuning(options, f"paint-{start_scale}-{count}", False, "has no scale to train anew")
     return _repaint(
         talk, "paint", pictures, background, Training(family, preset, sets, max_time, device, out, matte), tuning,
         start_scale=start_scale, fit=fit, seed=seed, to=to,
@@ -154,21 +161,34 @@ def _repaint(
     **how: Any,
 ) -> Result:
     from gantool.tasks.fitting import check_can
-    from gantool.tasks.repaint import check_picture, repaint
+    from gantool.tasks.repaint import check_request, read_inputs, repaint
     from gantool.tasks.runs import open_run
 
     run, picture = _run_and_picture(task, pictures, background)
-    check_picture(picture, how.get("mask"))  # before a training that may take long
-    if run is not None:
+    mask, threshold, fit = how.get("mask"), how.get("mask_threshold", 0), how["fit"]
+    check_request(threshold, how["seed"], how["to"])
+
+    def check(plan: Plan) -> None:
+        """Before a training that may take long: what can be refused is refused now."""
+        if tuning is not None:
+            _check_tuning(tuning, plan.spec)
+        if how["start_scale"] is not None:
+            from gantool.nn.single_image import check_start
+
+            check_start(how["start_scale"], plan.injection_scales)
+        read_inputs(task, plan.source.source, picture, mask, threshold, fit, training.matte, lambda _: None)
+
+    if background is not None:
+        found = run_for(talk, task, background, training, check=check)
+    else:
         if training.changed:
             raise UsageError(
                 f"{training.changed[0]} is for a training, and {run} is a run.", "Leave it out, or use --background."
             )
-        found = open_run(run, training.out)
+        found = open_run(str(run), training.out)
         check_can(found.spec, task)
-    else:
-        assert background is not None
-        found = run_for(talk, task, background, training)
+        if tuning is not None:
+            _check_tuning(tuning, found.spec)
 
     def prepared(inputs: Inputs, parent: Run) -> Run:
         return parent if tuning is None else _tuned(talk, parent, tuning, inputs, training.device)
@@ -177,12 +197,17 @@ def _repaint(
         task, found, picture, background=training.matte, device=training.device, say=talk.say,
         progress=tracker(talk, "Drawing"), prepared=prepared, **how,
     )  # fmt: skip
-    return _result(talk, task, found, picture, drawn)
+    return _result(talk, found, drawn)
 
 
 def _run_and_picture(task: str, words: Sequence[str], background: Path | None) -> tuple[str | None, Path]:
     if background is not None and len(words) == 1:
         return None, Path(words[0])
+    if background is None and len(words) == 2 and Path(words[0]).is_file():
+        raise UsageError(
+            f"{words[0]} is a picture, not a run.",
+            f"To train on it: gantool {task} --background {shlex.join(words)}",
+        )
     if background is None and len(words) == 2:
         return words[0], Path(words[1])
     if background is not None:
@@ -193,13 +218,15 @@ def _run_and_picture(task: str, words: Sequence[str], background: Path | None) -
     )
 
 
-def _tuned(talk: Talk, parent: Run, tuning: Tuning, inputs: Inputs, device: str) -> Run:
+def _check_tuning(tuning: Tuning, spec: FamilySpec) -> None:
     from gantool.options import option_infos
-    from gantool.tasks.tune import tune
 
-    known = {info.name for info in option_infos(parent.spec.config)}
-    if not set(tuning.options) <= known:
-        raise UsageError(f"{parent.spec.title} {tuning.why_not}.", f"`gantool info {parent.spec.name}` says more.")
+    if not set(tuning.options) <= {info.name for info in option_infos(spec.config)}:
+        raise UsageError(f"{spec.title} {tuning.why_not}.", f"`gantool info {spec.name}` says more.")
+
+
+def _tuned(talk: Talk, parent: Run, tuning: Tuning, inputs: Inputs, device: str) -> Run:
+    from gantool.tasks.tune import tune
 
     def go(watcher: Watcher, stop: Stopper) -> Run:
         def created(run: Run) -> None:
@@ -214,13 +241,13 @@ def _tuned(talk: Talk, parent: Run, tuning: Tuning, inputs: Inputs, device: str)
     return guarded(talk, go)
 
 
-def _result(talk: Talk, task: str, run: Run, picture: Path, drawn: Repainted) -> Result:
+def _result(talk: Talk, run: Run, drawn: Repainted) -> Result:
     from gantool.tasks.repaint import in_words
 
     for line in in_words(drawn.numbers):
         talk.say(line)
-    if drawn.sheet is not None:
-        talk.say(f"Choose one: gantool {task} {run.path} {picture} --start-scale N")
+    if len(drawn.results) > 1:
+        talk.say("Choose one: the same command with --start-scale N.")
     data = {
         "run": str(run.path),
         "folder": str(drawn.folder),

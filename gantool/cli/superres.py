@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gantool.cli.apply import TO
 from gantool.cli.arguments import DEVICE, OUT
 from gantool.cli.command import APPLY, add
-from gantool.cli.one_shot import FAMILY, LIMIT, MATTE, PRESET, SETS, Training, run_for
+from gantool.cli.one_shot import DEFAULT_FAMILY, FAMILY, LIMIT, MATTE, PRESET, SETS, Training, run_for
 from gantool.cli.talk import Result, Talk
+
+if TYPE_CHECKING:
+    from gantool.tasks.plan import Plan
+
+
+LARGEST = 250  # pixels of the longer side that are trained on unless more is asked for, as published
 
 
 def register(app: typer.Typer) -> None:
@@ -23,13 +29,15 @@ def superres(
     talk: Talk,
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="what is enlarged")],
     scale: Annotated[float, typer.Option("-s", "--scale", help="how many times larger each side gets")] = 4.0,
-    max_size: Annotated[int | None, typer.Option(help="shrink the picture to this longer side first", min=16)] = None,
+    max_size: Annotated[
+        int | None, typer.Option(help="longer side that is trained on and enlarged (250)", min=16)
+    ] = None,
     seed: Annotated[int, typer.Option(help="of the detail")] = 0,
     matte: MATTE = "white",
     to: TO = None,
     device: DEVICE = "auto",
     out: OUT = Path("runs"),
-    family: FAMILY = "singan",
+    family: FAMILY = None,
     preset: PRESET = None,
     sets: SETS = None,
     max_time: LIMIT = None,
@@ -37,17 +45,28 @@ def superres(
     """Enlarge a picture with detail learnt from itself. Trains a model of it, or reuses the one that fits."""
     from gantool import registry
     from gantool.data.image import load_picture
-    from gantool.options import option_infos
-    from gantool.tasks.superres import check_factor
+    from gantool.options import option_infos, parse_sets
+    from gantool.tasks.sample import check_folder, check_seeds
+    from gantool.tasks.superres import check_factor, check_result
     from gantool.tasks.superres import superres as enlarge
 
     check_factor(scale)
+    check_seeds([seed])
+    check_folder(to)
     source = load_picture(picture, background=matte)
-    options: dict[str, Any] = {"max_size": max_size or max(source.height, source.width, 16)}
-    if "factor" in {info.name for info in option_infos(registry.get(family).config)}:
-        options["factor"] = scale
+    longest = max(source.height, source.width)
+    wanted = max_size or int(parse_sets(sets or ()).get("max_size", 0)) or min(longest, LARGEST)
+    known = {info.name for info in option_infos(registry.get(family or DEFAULT_FAMILY).config)}
+    needs = {name: value for name, value in (("max_size", max(wanted, 16)), ("factor", scale)) if name in known}
+    if wanted < longest:
+        talk.say(f"{picture} is {source.width}x{source.height}: enlarged is what it is at a longer side of {wanted}.")
+        talk.say(f"--max-size {longest} takes it as it is, in {(longest / wanted) ** 2:.0f} times the time.")
+
+    def check(plan: Plan) -> None:
+        check_result(scale, plan.stages[-1].size)
+
     training = Training(family, preset, sets, max_time, device, out, matte)
-    run = run_for(talk, "superres", picture, training, options)
+    run = run_for(talk, "superres", picture, training, needs, check)
     drawn = enlarge(run, scale, seed=seed, to=to, device=device, say=talk.say)
     data = {"run": str(run.path), "folder": str(drawn.folder), "files": [str(file) for file in drawn.files]}
     return Result(data, [str(drawn.files[0])])

@@ -46,6 +46,8 @@ def died(reconstruction: Tensor, picture: Tensor) -> bool:
 
 def check_start(start: int, scales: Sequence[int]) -> None:
     """Raises UsageError when `start` is none of the scales (consecutive, coarsest first)."""
+    if not scales:
+        raise UsageError("There is no --start-scale yet: this model has too few scales.", "Train it further first.")
     if start not in scales:
-        last = f"{scales[0]} to {scales[-1]}" if len(scales) > 1 else str(scales[0])
-        raise UsageError(f"There is no --start-scale {start} here: this model has {last}.", f"Use {last}.")
+        these = f"{scales[0]} to {scales[-1]}" if len(scales) > 1 else str(scales[0])
+        raise UsageError(f"There is no --start-scale {start} here: this model has {these}.", f"Use {these}.")

@@ -41,11 +41,17 @@ def plan_for(
     preset: str | None = None,
     sets: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    needs: Mapping[str, Any] | None = None,
     out: str | Path = "runs",
     background: str = "white",
     estimate: bool = True,
 ) -> Plan:
-    """A training on `picture` whose model is meant for `task`. Raises as `plan_training` does."""
+    """A training on `picture` whose model is meant for `task`.
+
+    Args:
+        needs: options that the task needs beside the family's `task_options`.
+        preset, sets, options, out, background, estimate: see `plan_training`, and what it raises.
+    """
     spec = registry.get(family)
     check_can(spec, task)
     given = dict(options or {})
@@ -53,8 +59,8 @@ def plan_for(
         on_cpu, elsewhere = spec.task_presets[task]
         preset = on_cpu if pick_device(str(given.get("device", "auto"))).type == "cpu" else elsewhere
     return plan_training(
-        family, picture, preset=preset, sets=sets, options={**spec.task_options.get(task, {}), **given}, out=out,
-        background=background, estimate=estimate,
+        family, picture, preset=preset, sets=sets, options=given, out=out, background=background, estimate=estimate,
+        needs=(f"gantool {task}", {**spec.task_options.get(task, {}), **(needs or {})}),
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from gantool import registry
 from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
 from gantool.errors import ConfigError, DataError
-from gantool.family import FamilySpec
+from gantool.family import FamilySpec, Injects
 from gantool.options import Resolved, parse_sets, read_toml, resolve
 from gantool.settings import Settings
 from gantool.tasks.runs import DEFAULT_OUT, new_model
@@ -35,6 +35,7 @@ class Plan:
         step_seconds: per stage, estimated from a few timed steps; empty when it was not asked for.
         networks: parameters by network.
         checkpoint: bytes of the largest checkpoint, roughly: weights, buffers and Adam's two moments.
+        injection_scales: those of the finished model; empty where it takes no pictures in.
     """
 
     spec: FamilySpec
@@ -50,6 +51,7 @@ class Plan:
     step_seconds: list[float]
     out: Path
     name: str
+    injection_scales: tuple[int, ...] = ()
 
     @property
     def seconds(self) -> float:
@@ -91,6 +93,7 @@ def plan_training(
     config: str | Path | None = None,
     sets: Sequence[str] = (),
     options: Mapping[str, Any] | None = None,
+    needs: tuple[str, Mapping[str, Any]] = ("", {}),
     out: str | Path = DEFAULT_OUT,
     name: str | None = None,
     background: str = "white",
@@ -105,6 +108,7 @@ def plan_training(
         config: a TOML file with [options] and [run]; may name a preset.
         sets: "name=value" texts.
         options: values of the family's options and of `Settings`, by name.
+        needs: what for, and the family's options that it needs; above the preset, below what the user says.
         background: what transparent pixels are put on.
         estimate: time a few steps of a throw-away model.
 
@@ -137,6 +141,7 @@ def plan_training(
     chosen: Resolved[Any] = resolve(
         spec.config,
         (f"preset {preset}", spec.preset(preset).values),
+        needs,
         (str(config), _table(file, "options", config)),
         ("--set", {k: v for k, v in set_values.items() if k not in SETTING_NAMES}),
         ("flag", {k: v for k, v in flags.items() if k not in SETTING_NAMES}),
@@ -150,10 +155,11 @@ def plan_training(
     with enough_memory(spec.memory_hint):
         model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
         networks, checkpoint, stages = _grown_sizes(model)
+        scales = tuple(model.injection_scales) if isinstance(model, Injects) else ()
         step_seconds = time_steps(spec, chosen.config, source, device) if estimate else []
     return Plan(
         spec, preset, chosen, settings, source, background, device, stages, networks, checkpoint,
-        step_seconds, Path(out), name or source.name,
+        step_seconds, Path(out), name or source.name, scales,
     )  # fmt: skip
 
 

@@ -28,13 +28,16 @@ from gantool.errors import DataError, UsageError
 from gantool.family import Edits, Harmonizes, InjectRequest, Injects, Paints
 from gantool.metrics.region import PatchDistance, colour_gap, surroundings
 from gantool.nn.resize import resize_single_image
+from gantool.nn.single_image import check_start
 from gantool.tasks.fitting import check_can
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
-from gantool.tasks.sample import check_seeds, new_folder
+from gantool.tasks.sample import check_folder, check_seeds, new_folder
 from gantool.tasks.train import kept_picture
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from gantool.engine.model import GanModel
 
 Task = Literal["harmonize", "edit", "paint"]
 Keep = Literal["picture", "exact"]
@@ -67,7 +70,6 @@ class Inputs:
     """The user's pictures, all of the size of the picture trained on, as in its file."""
 
     image: Pixels
-    background: Pixels
     mask: Mask | None
 
 
@@ -109,17 +111,17 @@ def repaint(
     """
     found = open_run(run, out)
     check_can(found.spec, task)
-    check_seeds([seed])
-    if not 0 <= mask_threshold <= 254:
-        raise UsageError(f"--mask-threshold {mask_threshold} is out of range.", "Use 0 to 254.")
+    check_request(mask_threshold, seed, to)
     for name, value in found.spec.task_options.get(task, {}).items():
         own = getattr(found.config, name)
         if own != value:
             say(f"{found.id} was trained with {name} {own}; `gantool {task}` is best with {value}.")
-    inputs = read_inputs(task, found, Path(picture), mask, mask_threshold, fit, background, say)
-    found = prepared(inputs, found)
-    model = found.load(device, say)
-    assert isinstance(model, Injects)
+    trained = kept_picture(found, "input", found.info["data"])
+    inputs = read_inputs(task, trained, Path(picture), mask, mask_threshold, fit, background, say)
+    model = _injecting(found.load(device, say), found, start_scale)
+    tuned = prepared(inputs, found)
+    if tuned is not found:
+        found, model = tuned, _injecting(tuned.load(device, say), tuned, start_scale)
     scales = list(model.injection_scales) if start_scale is None else [start_scale]
     painter = _painter(task, model)
 
@@ -173,11 +175,40 @@ def repaint(
     return Repainted(folder, results, tuple(files), sheet, numbers)
 
 
-def check_picture(picture: Path, mask: Path | None) -> None:
-    """Raises DataError at once for pictures that cannot be read."""
-    load_picture(picture)
-    if mask is not None:
-        load_picture(mask)
+def harmonize(run: str | Path | Run, composite: str | Path, **how: Any) -> Repainted:
+    """Give an object pasted into a picture its colours and strokes. See `repaint`."""
+    return repaint("harmonize", run, composite, **how)
+
+
+def edit(run: str | Path | Run, edited: str | Path, **how: Any) -> Repainted:
+    """Make a clumsy edit look natural. See `repaint`."""
+    return repaint("edit", run, edited, **how)
+
+
+def paint(run: str | Path | Run, painting: str | Path, **how: Any) -> Repainted:
+    """Turn a coarse painting into a picture. See `repaint`."""
+    return repaint("paint", run, painting, **how)
+
+
+def check_request(mask_threshold: int, seed: int, to: str | Path | None) -> None:
+    """Raises UsageError or RunError for values that no model can serve."""
+    check_seeds([seed])
+    check_folder(to)
+    if not 0 <= mask_threshold <= 254:
+        raise UsageError(f"--mask-threshold {mask_threshold} is out of range.", "Use 0 to 254.")
+
+
+def _injecting(model: GanModel, run: Run, start_scale: int | None) -> Injects:
+    """The model as one that takes pictures in, at that scale."""
+    if not isinstance(model, Injects):
+        raise TypeError("the model has no injection_scales")
+    if not model.injection_scales:
+        raise UsageError(
+            f"{run.id} is trained too little yet to take a picture in.", f"Go on with it: gantool resume {run.path}"
+        )
+    if start_scale is not None:
+        check_start(start_scale, model.injection_scales)
+    return model
 
 
 def in_words(numbers: Sequence[dict[str, Any]]) -> list[str]:
@@ -252,7 +283,7 @@ def fit_soft(soft: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 def read_inputs(
     task: Task,
-    run: Run,
+    trained: Picture,
     path: Path,
     mask: str | Path | None,
     threshold: int,
@@ -261,24 +292,23 @@ def read_inputs(
     say: Callable[[str], None],
 ) -> Inputs:
     """The user's pictures, read, compared in size with the picture trained on, and fitted where that is wanted."""
-    trained = kept_picture(run, "input", run.info["data"])
     size = (trained.height, trained.width)
     picture = load_picture(path, background=background)
     for note in picture.notes:
         say(f"{path}: {note}.")
-    image = _fitted(picture, size, fit, f"the picture trained on ({trained.path.name} of {run.id})", fit_picture, say)
+    image = _fitted(picture, size, fit, f"the picture trained on ({trained.path})", fit_picture, say)
     if task == "paint":
-        return Inputs(image, trained.pixels, None)
+        return Inputs(image, None)
     if mask is None:
-        return Inputs(image, trained.pixels, difference_mask(image, trained.pixels))
-    drawn = load_picture(mask, background="black")
-    same = (picture.height, picture.width)
-    if (drawn.height, drawn.width) == same and same != size:  # both were drawn at another size, and fit together
-        region = fit_mask(binary_mask(drawn.pixels, threshold), size)
+        region = difference_mask(image, trained.pixels)
     else:
-        pixels = _fitted(drawn, size, fit, f"{path.name}", None, say)
+        drawn = load_picture(mask, background="black")
+        pixels = drawn.pixels
+        if (drawn.height, drawn.width) != (picture.height, picture.width):  # else both were drawn at that size
+            pixels = _fitted(drawn, size, fit, str(path), None, say)
         region = fit_mask(binary_mask(pixels, threshold), size)
-    return Inputs(image, trained.pixels, region)
+    soft_mask(region, RADIUS[task])  # refuses an empty one
+    return Inputs(image, region)
 
 
 def _fitted(

@@ -161,9 +161,8 @@ def new_folder(run: Run, kind: str, to: str | Path | None) -> Path:
     folder = Path(to) if to else run.path / kind / time.strftime("%Y%m%d-%H%M%S")
     try:
         if to:
+            check_folder(folder)
             folder.mkdir(parents=True, exist_ok=True)
-            if any(folder.iterdir()):
-                raise RunError(f"{folder} is not empty.", "Name a new folder; nothing is overwritten.")
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         return _make_new(folder)
@@ -171,6 +170,14 @@ def new_folder(run: Run, kind: str, to: str | Path | None) -> Path:
         raise RunError(f"{folder if to else folder.parent} is a file.", "Name a folder.") from None
     except OSError as error:
         raise write_error(folder, error) from error
+
+
+def check_folder(to: str | Path | None) -> None:
+    """Raises RunError when files cannot go there: it holds some, or it is a file."""
+    if to is not None and Path(to).is_file():
+        raise RunError(f"{to} is a file.", "Name a folder.")
+    if to is not None and Path(to).is_dir() and any(Path(to).iterdir()):
+        raise RunError(f"{to} is not empty.", "Name a new folder; nothing is overwritten.")
 
 
 def _make_new(folder: Path) -> Path:

@@ -23,6 +23,11 @@ def check_factor(factor: float) -> float:
     return factor
 
 
+def check_result(factor: float, size: tuple[int, int]) -> None:
+    """Raises UsageError when a picture of `size` (height, width) would become too large."""
+    check_size((int(factor * size[0]), int(factor * size[1])))
+
+
 def superres(
     run: str | Path | Run,
     factor: float = 4.0,
@@ -48,8 +53,7 @@ def superres(
     model = found.load(device, say)
     if not isinstance(model, SuperResolves):
         raise TypeError("the model has no method super_resolve")
-    height, width = model.stages()[-1].size
-    check_size((int(factor * height), int(factor * width)))
+    check_result(factor, model.stages()[-1].size)
     with enough_memory("Use a smaller factor."):
         large = to_uint8(model.super_resolve(SuperResolveRequest(factor, seed)))[0]
     folder = new_folder(found, "enlarged", to)

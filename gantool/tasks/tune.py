@@ -48,7 +48,7 @@ def tune(
         options: of the family, by name, in place of the parent's.
         guide: a second picture (H, W, 3) that the training needs.
         seed: None takes the parent's.
-        created: told the run before the first step.
+        created: told the run before the first step, if there is one to take.
 
     Raises:
         RunError: the parent is not finished.
@@ -68,10 +68,10 @@ def tune(
     ).config
     for run in map(Run, all_runs(parent.path / FOLDER)):
         if _is(run, config, settings, checkpoint, digest):
-            created(run)
             if run.dir.status() == "finished":
                 say(f"Using what was tuned before: {run.path}")
                 return run
+            created(run)
             say(f"Going on with {run.path}")
             return resume(run, device=device, callbacks=callbacks, stop=stop, say=say)
     info = {
@@ -83,7 +83,7 @@ def tune(
         "seed": settings.seed,
         "device": str(pick_device(device)),
         "versions": versions(),
-        "origins": {option: f"tuned for {name}" for option in options},
+        "origins": {**parent.info.get("origins", {}), **{option: f"tuned for {name}" for option in options}},
         "data": parent.info["data"],
         "shape": parent.info["shape"],
         "parent": {"id": parent.id, "checkpoint": checkpoint},

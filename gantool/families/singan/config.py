@@ -117,6 +117,7 @@ PRESETS = {
             "iterations": 600,
             "critic_steps": 1,
             "generator_steps": 1,
+            "coarsest_noise": "fixed",  # else scale 0 gives back a grey mean, and scale 1 overdoes what it is given
         },
     ),
     "tiny": Preset(

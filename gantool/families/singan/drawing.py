@@ -208,7 +208,7 @@ class SinGANDrawing(GanModel):
     @property
     def injection_scales(self) -> range:
         """The coarsest one has nothing below it that a picture could stand for."""
-        return range(min(1, self.depth - 1), self.depth)
+        return range(1, self.depth)
 
     def inject(self, request: InjectRequest) -> Tensor:
         """Repaint a picture from scale n on: shrunk to scale n - 1, enlarged to n, and handed up with fresh noise.
@@ -226,13 +226,11 @@ class SinGANDrawing(GanModel):
             below = self._reduced(below)
         generator = torch.Generator().manual_seed(request.seed)
         sizes = self.sizes[n : self.depth]
-        noises = [self._seeded(3 if n else 1, size, generator) for size in sizes]
+        noises = [self._seeded(3, size, generator) for size in sizes]
         return self._draw(noises, sizes, below)
 
     def injected(self, image: Tensor, n: int) -> Tensor:
         """What scale n is given of a picture of full size: (1, 3, h, w), without detail finer than scale n - 1."""
-        if n == 0:
-            return self.real.new_zeros(1, 3, *self.sizes[0])
         (h, w), factor = self.sizes[n - 1], self.pyramid.factor
         down = resize_single_image(image, scale=factor ** (self.depth - n))[:, :, :h, :w]
         return enlarge(down, factor, self.sizes[n])
@@ -263,4 +261,6 @@ class SinGANDrawing(GanModel):
         from gantool.data.quantize import to_palette
 
         rows = self.config.quantize_rows
-        return torch.cat([to_palette(picture, self.centers.cpu().double().numpy(), rows) for picture in pictures[:, None]])
+        return torch.cat(
+            [to_palette(picture, self.centers.cpu().double().numpy(), rows) for picture in pictures[:, None]]
+        )

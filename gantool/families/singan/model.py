@@ -35,11 +35,11 @@ class SinGAN(SinGANDrawing):
 
     def stages(self) -> list[Stage]:
         """One stage per scale, coarsest first; one alone when a single scale is trained anew."""
-        c, last = self.config, len(self.sizes)
+        c, last = self.config, len(self.sizes) - 1  # counted from 0, as start scales are
         return [
             Stage(
                 k,
-                f"scale {k + 1}/{last}",
+                f"scale {k}/{last}",
                 c.iterations,
                 size,
                 stage_cost(c, self.sizes, k),
