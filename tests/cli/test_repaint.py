@@ -125,7 +125,6 @@ def test_enlarging_a_picture(cli, here) -> None:
         (["edit", "--background", "a.png", "c.png", *QUICK, "--start-scale", "0"], 2, "no --start-scale 0"),
         (["paint", "--background", "a.png", "c.png", *QUICK, "--start-scale", "9"], 2, "no --start-scale 9"),
         (["paint", "latest", "c.png", "--colours", "3"], 2, "belong to --quantize"),
-        (["superres", "a.png", "-s", "64", "--max-size", "4000", *QUICK], 2, "megapixels"),
         (["superres", "gone.png"], 1, "There is no file gone.png"),
         (["superres", "a.png", "-s", "0.5"], 2, "enlarges nothing"),
         (["superres", "a.png", "-s", "nan"], 2, "enlarges nothing"),
