@@ -1,13 +1,13 @@
 """Seconds per iteration of SinGAN's `paper` recipe: a plain loop against gantool, scale by scale.
 
-    python benchmarks/singan_speed.py [--device cuda] [--rounds 3] [--stages 0-8] [--generator-loop legacy]
+    python benchmarks/singan_speed.py [--device cuda] [--rounds 3] [--stages 0-7] [--generator-loop legacy]
 
 The baseline does the work in the reference's order: for every discriminator update the chain of earlier generators
 is run again, each result going to the CPU, to 8 bits and through a NumPy resize whose weights are worked out each time;
 graphs are built for fakes that are only judged; autograd's double backward for the penalty; gradients for the
 discriminator in the generator's updates; before the second and third of them the fake is drawn anew (the reference's
 own loop does not run on today's PyTorch). Both start from the same weights; they are timed in one process,
-alternating, and the best round of each counts. Picture: 167x250 (scikit-image's `coffee`, CC0), 9 scales from 26x38.
+alternating, and the best round of each counts. Picture: 167x250 (scikit-image's `coffee`, CC0), 8 scales from 25x38.
 """
 
 from __future__ import annotations
@@ -127,4 +127,4 @@ def more(parser: argparse.ArgumentParser) -> None:
 
 
 if __name__ == "__main__":
-    compare(__doc__, 9, pair, more)
+    compare(__doc__, 8, pair, more)
