@@ -16,6 +16,7 @@ from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import Run
 
 USABLE = ("finished", "interrupted", "killed", "running", "failed")
+VERBS = {"superres": "enlarge"}  # where the command is no verb
 
 
 def families_that(task: str) -> list[str]:
@@ -28,7 +29,7 @@ def check_can(spec: FamilySpec, task: str) -> None:
     if task not in spec.tasks:
         able = families_that(task)
         raise UsageError(
-            f"{spec.title} cannot do `gantool {task}`.",
+            f"{spec.title} cannot {VERBS.get(task, task)}.",
             f"These can: {', '.join(able)}. For instance: gantool train {able[0]} photo.jpg" if able else "",
         )
 

@@ -18,7 +18,7 @@ import pytest
         (["train", "consingan", "a.png", "--mode", "x"], 2, "usage", "Invalid value for '--mode'"),
         (["train", "consingan", "a.png", "--itrations", "3"], 2, "usage", "No such option: --itrations"),
         (["train", "consingan", "a.png", "--set", "x"], 2, "config", "--set takes NAME=VALUE"),
-        (["train", "consingan", "a.png", "--preset", "x"], 2, "config", "Its presets: paper, fast, tiny."),
+        (["train", "consingan", "a.png", "--preset", "x"], 2, "config", "Its presets: paper, fast, harmonize,"),
         (["train", "consingan", "a.png", "--config", "no.toml"], 2, "config", "Cannot read no.toml"),
         (["train", "consingan", "a.png", "--device", "cuda:77"], 2, "usage", ""),
         (["train", "consingan", "a.png", "--background", "mud"], 2, "config", "mud"),
