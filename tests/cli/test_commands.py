@@ -79,8 +79,9 @@ def test_report(cli, trained, tmp_path):
 
 
 def test_families_and_info(cli):
-    assert "consingan  ConSinGAN  2021  image  sample, animate, harmonize, edit, superres " in cli("families").out
-    assert "singan     SinGAN     2019  image  sample, animate, harmonize, edit, paint, superres " in cli("families").out
+    listed = cli("families").out
+    assert "consingan  ConSinGAN  2021  image  sample, animate, harmonize, edit, superres " in listed
+    assert "singan     SinGAN     2019  image  sample, animate, harmonize, edit, paint, superres " in listed
     text = cli("info", "consingan").out
     for part in ("WACV 2021", "Licence of the reference", "channels=32", "[0, 1)", "gantool train consingan"):
         assert part in text
