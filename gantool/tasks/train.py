@@ -99,8 +99,8 @@ def start(
         "shape": vars(plan.source.shape),
     }
     run = Run(RunDir.create(plan.out, plan.spec.name, plan.name, info))
-    atomic_write(run.dir.config_file, config)
     keep_input(plan.source.source.path, run.path)
+    atomic_write(run.dir.config_file, config)  # last: without it a run is incomplete, and nobody goes on with it
     created(run)
     return fit(run, plan.source, str(plan.device), callbacks, stop, say)
 
