@@ -33,7 +33,8 @@ def _other_preset(plan: Plan, flag: str | None) -> str:
     """What another preset would take, for those who named none."""
     other = plan.spec.on_accelerator if plan.device.type == "cpu" else plan.spec.on_cpu
     named = (plan.spec.on_accelerator, plan.spec.on_cpu)
-    if flag is not None or other == plan.preset or plan.preset not in named:
+    asked = any(origin.startswith("gantool ") for origin in plan.options.origins.values())
+    if flag is not None or other == plan.preset or plan.preset not in named or asked:
         return ""
     seconds = plan.seconds_with(other)
     return f" (`{other}` would take about {duration(seconds)})" if seconds else ""

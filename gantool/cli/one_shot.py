@@ -58,15 +58,16 @@ def run_for(
     picture: Path,
     training: Training,
     needs: dict[str, Any] | None = None,
+    options: dict[str, Any] | None = None,
     check: Callable[[Plan], None] = lambda _: None,
 ) -> Run:
     """The run for `task` on a picture: an old one that fits, finished first if need be, or a new one.
 
-    `needs` are options that the task needs; `check` may refuse before anything is trained.
+    `needs` are options that the task needs, `options` those of flags; `check` may refuse before anything is trained.
     """
     from gantool.tasks.fitting import fitting_run, plan_for
 
-    given: dict[str, Any] = {}
+    given = dict(options or {})
     if training.device != "auto":
         given["device"] = training.device
     if training.max_time is not None:

@@ -256,5 +256,6 @@ def _result(talk: Talk, run: Run, drawn: Repainted) -> Result:
         "sheet": str(drawn.sheet) if drawn.sheet else None,
         "numbers": drawn.numbers,
     }
-    shown = drawn.sheet or next(iter(drawn.results.values()))
+    only = next(iter(drawn.results.values()))
+    shown = drawn.sheet if drawn.sheet and len(drawn.results) > 1 else only
     return Result(data, [str(shown)])

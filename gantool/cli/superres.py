@@ -12,6 +12,7 @@ from gantool.cli.arguments import DEVICE, OUT
 from gantool.cli.command import APPLY, add
 from gantool.cli.one_shot import DEFAULT_FAMILY, FAMILY, LIMIT, MATTE, PRESET, SETS, Training, run_for
 from gantool.cli.talk import Result, Talk
+from gantool.errors import UsageError
 
 if TYPE_CHECKING:
     from gantool.tasks.plan import Plan
@@ -45,7 +46,7 @@ def superres(
     """Enlarge a picture with detail learnt from itself. Trains a model of it, or reuses the one that fits."""
     from gantool import registry
     from gantool.data.image import load_picture
-    from gantool.options import option_infos, parse_sets
+    from gantool.options import option_infos
     from gantool.tasks.sample import check_folder, check_seeds
     from gantool.tasks.superres import check_factor, check_result
     from gantool.tasks.superres import superres as enlarge
@@ -55,18 +56,25 @@ def superres(
     check_folder(to)
     source = load_picture(picture, background=matte)
     longest = max(source.height, source.width)
-    wanted = max_size or int(parse_sets(sets or ()).get("max_size", 0)) or min(longest, LARGEST)
     known = {info.name for info in option_infos(registry.get(family or DEFAULT_FAMILY).config)}
-    needs = {name: value for name, value in (("max_size", max(wanted, 16)), ("factor", scale)) if name in known}
-    if wanted < longest:
-        talk.say(f"{picture} is {source.width}x{source.height}: enlarged is what it is at a longer side of {wanted}.")
-        talk.say(f"--max-size {longest} takes it as it is, in {(longest / wanted) ** 2:.0f} times the time.")
+    wishes = {"max_size": max(min(longest, LARGEST), 16), "factor": scale}
+    needs = {name: value for name, value in wishes.items() if name in known}
+    options = {"max_size": max_size} if max_size is not None else {}
 
     def check(plan: Plan) -> None:
-        check_result(scale, plan.stages[-1].size)
+        height, width = plan.stages[-1].size
+        check_result(scale, (height, width))
+        own = f"{picture} is {source.width}x{source.height}"
+        if max_size is None and int(scale * max(height, width)) <= longest:
+            raise UsageError(
+                f"{own}; what is enlarged is {width}x{height} of it, so a factor of {scale:g} makes it no larger.",
+                f"Add --max-size {longest} to take it as it is, which takes long: `--max-time` limits that.",
+            )
+        if max(height, width) < longest:
+            talk.say(f"{own}: enlarged is what it is at {width}x{height}. --max-size {longest} takes all of it.")
 
     training = Training(family, preset, sets, max_time, device, out, matte)
-    run = run_for(talk, "superres", picture, training, needs, check)
+    run = run_for(talk, "superres", picture, training, needs, options, check)
     drawn = enlarge(run, scale, seed=seed, to=to, device=device, say=talk.say)
     data = {"run": str(run.path), "folder": str(drawn.folder), "files": [str(file) for file in drawn.files]}
     return Result(data, [str(drawn.files[0])])

@@ -53,6 +53,11 @@ def widen(mask: Mask, radius: int) -> Mask:
     return near
 
 
+def empty_mask() -> DataError:
+    """The error for a mask without a place."""
+    return DataError("The mask is empty: nothing in it is white.", "Paint white what was changed, or leave out --mask.")
+
+
 def soft_mask(mask: Mask, radius: int) -> Soft:
     """(H, W) in [0, 1]: widened by a disk, feathered by a Gaussian, stretched to the whole range.
 
@@ -63,9 +68,7 @@ def soft_mask(mask: Mask, radius: int) -> Soft:
         DataError: the mask is empty.
     """
     if not mask.any():
-        raise DataError(
-            "The mask is empty: nothing in it is white.", "Paint white what was changed, or leave out --mask."
-        )
+        raise empty_mask()
     widened = widen(mask, radius)
     if widened.all():
         return np.ones(mask.shape)

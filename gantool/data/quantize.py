@@ -54,7 +54,7 @@ def _fit(values: Centers, count: int, start: Centers | None = None) -> Any:
 
 def _rows(image: Tensor, rows: Rows) -> Centers:
     values = image.permute(0, 2, 3, 1) if rows == "colours" else image
-    return values.reshape(-1, 3).double().cpu().numpy()
+    return values.reshape(-1, 3).cpu().double().numpy()
 
 
 def _picture(values: Centers, like: Tensor, rows: Rows) -> Tensor:

@@ -104,6 +104,7 @@ class GanModel(nn.Module, ABC):
     """
 
     optimizers: dict[str, Optimizer]
+    tunes = False  # whether it goes on from a trained model, which a training of its own does not have
 
     def __init__(self, config: Any, shape: DataShape) -> None:
         super().__init__()

@@ -56,7 +56,8 @@ class StandardizeBackward(torch.autograd.Function):
 def _standardize_backward(q: Tensor, x: Tensor, mean: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
     eps = 0.0  # already in s
     wanted = [True, True, False]
-    v, sum_qu, _ = torch.ops.aten.native_batch_norm_backward(q, x, None, None, None, mean, s, True, eps, wanted)
+    ones = torch.ones_like(s)  # without a weight, only the CPU's kernel gives its gradient
+    v, sum_qu, _ = torch.ops.aten.native_batch_norm_backward(q, x, ones, None, None, mean, s, True, eps, wanted)
     return v, sum_qu
 
 
@@ -77,7 +78,7 @@ def input_gradient(
 
     Args:
         blocks: convolutions without stride, padding, dilation or groups, each with its affine batch norm. Quick
-            if all the norms are in training mode, with a fixed momentum; else by way of `autograd.grad`.
+            on CPU and CUDA if all the norms are in training mode, with a fixed momentum; else by `autograd.grad`.
         tail: the same kind of convolution, to one channel of scores.
         slope: of LeakyReLU below zero; positive.
         image: (N, 3, H, W).
@@ -85,7 +86,8 @@ def input_gradient(
     Returns:
         Of the image's shape.
     """
-    if not all(norm.training and norm.momentum is not None for _, norm in blocks):
+    quick = image.device.type in ("cpu", "cuda")
+    if not quick or not all(norm.training and norm.momentum is not None for _, norm in blocks):
         return _by_double_backward(blocks, tail, slope, image)
     z = image.contiguous(memory_format=torch.channels_last)
     steps = []

@@ -113,15 +113,33 @@ def truncate_to_levels(image: Tensor) -> Tensor:
 def resize_single_image(image: Tensor, *, scale: float | None = None, size: tuple[int, int] | None = None) -> Tensor:
     """The resize of SinGAN's and ConSinGAN's pyramids: (N, C, H, W) in [-1, 1] to (N, C, h, w), clamped.
 
-    Computed where the image is: in float64 on a CPU, in float32 elsewhere. The result is rounded to float32.
+    Computed where the image is, in float64 (float32 on MPS, which has no other). The result is rounded to float32.
     Source: the `imresize` step of both official codes; golden numbers in tests/golden/consingan_resize.npz.
     """
-    x = truncate_to_levels(image).to(torch.float64 if image.device.type == "cpu" else torch.float32)
+    x = truncate_to_levels(image).to(torch.float32 if image.device.type == "mps" else torch.float64)
     for k, axis in _axes(image.shape[2], image.shape[3], scale, size):
+        if max(axis[:2]) > DENSE:
+            x = _by_taps(x, k + 2, axis)
+            continue
         matrix = _axis_tensor(axis, x.dtype, x.device)
         x = matrix @ x if k == 0 else x @ matrix.T
     # To float32 after the division, as in the reference: the next truncation may hang on the last bit.
     return (((x / 255).float() - 0.5) * 2).clamp(-1, 1).to(image.dtype)
+
+
+DENSE = 1024  # samples of an axis: longer ones are resized tap by tap, since a dense matrix is mostly zeros
+
+
+def _by_taps(x: Tensor, dim: int, axis: Axis) -> Tensor:
+    weights, index = axis_taps(*axis)
+    shape = [1] * x.ndim
+    shape[dim] = -1
+    out: Tensor = x.new_zeros(())
+    for tap in range(weights.shape[1]):
+        weight = torch.from_numpy(weights[:, tap].copy()).to(x)
+        source = torch.from_numpy(index[:, tap].copy()).to(x.device)
+        out = out + weight.view(shape) * x.index_select(dim, source)
+    return out
 
 
 # --- bicubic with aligned corners, on windows -------------------------------------------------------------

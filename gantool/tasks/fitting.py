@@ -66,11 +66,11 @@ def plan_for(
 
 
 def fitting_run(plan: Plan) -> Run | None:
-    """The newest run with the options of `plan` on the same picture, finished or not; None where there is none.
+    """The newest finished run with the options of `plan` on the same picture; else the newest unfinished one, or None.
 
     The seed counts only when it was asked for.
     """
-    wanted = plan.settings.config
+    wanted, unfinished = plan.settings.config, None
     for directory in reversed(all_runs(plan.out)):
         with contextlib.suppress(GantoolError, LookupError, TypeError):  # runs that are damaged do not fit
             run = Run(directory)
@@ -80,6 +80,10 @@ def fitting_run(plan: Plan) -> Run | None:
             same = data["sha256"] == plan.source.source.sha256 and data.get("background", "white") == plan.background
             same = same and run.config == plan.options.config and settings.max_time == wanted.max_time
             same = same and (plan.settings.origins["seed"] == "drawn" or settings.seed == wanted.seed)
-            if same and directory.status() in USABLE:
+            status = directory.status()
+            if not same or status not in USABLE or not any(run.path.glob("input*")):
+                continue
+            if status == "finished":
                 return run
-    return None
+            unfinished = unfinished or run
+    return unfinished

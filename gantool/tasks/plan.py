@@ -154,6 +154,11 @@ def plan_training(
         settings = Resolved(drawn, {**settings.origins, "seed": "drawn"})
     with enough_memory(spec.memory_hint):
         model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
+        if model.tunes:
+            raise ConfigError(
+                "These options go on from a trained model, and there is none here.",
+                "Train one first; then `gantool paint --quantize`, or --fine-tune of `gantool harmonize` and `edit`.",
+            )
         networks, checkpoint, stages = _grown_sizes(model)
         scales = tuple(model.injection_scales) if isinstance(model, Injects) else ()
         step_seconds = time_steps(spec, chosen.config, source, device) if estimate else []

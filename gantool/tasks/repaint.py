@@ -18,6 +18,7 @@ from gantool.data.mask import (
     binary_mask,
     blend,
     difference_mask,
+    empty_mask,
     fit_mask,
     fit_picture,
     soft_mask,
@@ -307,7 +308,8 @@ def read_inputs(
         if (drawn.height, drawn.width) != (picture.height, picture.width):  # else both were drawn at that size
             pixels = _fitted(drawn, size, fit, str(path), None, say)
         region = fit_mask(binary_mask(pixels, threshold), size)
-    soft_mask(region, RADIUS[task])  # refuses an empty one
+    if not region.any():
+        raise empty_mask()
     return Inputs(image, region)
 
 

@@ -143,6 +143,8 @@ def resume(
     if found.dir.status() == "finished":
         say(f"{found.id} is finished already.")
         return found
+    if found.info["data"]["kind"] == "imported":
+        raise RunError(f"The import of {found.id} was cut short.", "Delete its folder, and import it again.")
     _ = found.tables  # first: a run without options says so in its own words
     return fit(found, source_of(found), device or str(found.info["device"]), callbacks, stop, say)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from gantool.data.image import Pixels, png_bytes
@@ -56,6 +56,8 @@ def tune(
     """
     if parent.dir.status() != "finished":
         raise RunError(f"{parent.id} is not finished.", f"Go on with it first: gantool resume {parent.path}")
+    if "parent" in parent.info:
+        raise RunError(f"{parent.id} was itself tuned.", f"Name the run that it came from: {parent.path.parents[2]}")
     found = find_checkpoint(parent.dir.checkpoints, say)
     if found is None:
         raise RunError(f"{parent.id} has no checkpoint.", "Train it anew.")
@@ -66,8 +68,11 @@ def tune(
     settings = resolve(
         Settings, ("config.toml", parent.tables.get("run", {})), ("", {"seed": seed} if seed is not None else {})
     ).config
-    for run in map(Run, all_runs(parent.path / FOLDER)):
-        if _is(run, config, settings, checkpoint, digest):
+    while (run := _existing(parent, config, settings, checkpoint, digest)) is not None:
+        if run.dir.status() == "diverged":
+            say(f"{run.path} diverged: another seed is taken.")
+            settings = replace(settings, seed=(settings.seed or 0) + 1)
+        else:
             if run.dir.status() == "finished":
                 say(f"Using what was tuned before: {run.path}")
                 return run
@@ -93,6 +98,11 @@ def tune(
     run = _create(parent, name, info, config, settings, drawn)
     created(run)
     return fit(run, source_of(run), str(run.info["device"]), callbacks, stop, say)
+
+
+def _existing(parent: Run, config: Any, settings: Settings, checkpoint: str, guide: str | None) -> Run | None:
+    runs = map(Run, all_runs(parent.path / FOLDER))
+    return next((run for run in runs if _is(run, config, settings, checkpoint, guide)), None)
 
 
 def _is(run: Run, config: Any, settings: Settings, checkpoint: str, guide: str | None) -> bool:

@@ -68,6 +68,7 @@ class ConSinGAN(GanModel):
         self.depth = 0  # stages built so far
         self._fixed_prefix: Tensor | None = None
         self.penalty = MixturePenalty(c.penalty, c.penalty_every)
+        self.tunes = c.fine_tune
 
     # --- stages -----------------------------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from gantool.nn.norm import evaluating
 from gantool.nn.resize import resize_single_image
 from gantool.nn.single_image import as_grey_as, check_start, noise_walk
 
+LEAST_STEP = 1.15  # of an enlargement that sets the scales
 FIRST_STEP = 0.05  # share of fresh noise in the first step of a film's walk, as published
 
 
@@ -44,7 +45,8 @@ class SinGANDrawing(GanModel):
         else:
             asked = c.scale_factor
             if asked is None:
-                asked = 1 / enlarging_steps(c.factor)[1] if c.mode == "superres" else 0.75
+                step = enlarging_steps(c.factor)[1] if c.mode == "superres" else 1.0
+                asked = 1 / step if step > LEAST_STEP else 0.75  # a factor just above 1 would make hundreds of scales
             self.pyramid = make_pyramid(size, c.coarsest, c.max_size, asked, enlarging=c.mode == "superres")
         self.sizes: list[Size] = list(self.pyramid.sizes)
         if min(map(min, self.sizes)) < c.field:
@@ -221,9 +223,11 @@ class SinGANDrawing(GanModel):
         check_start(n, self.injection_scales)
         if request.image.shape != self.picture().shape:
             raise ValueError(f"expected {tuple(self.picture().shape)}, got {tuple(request.image.shape)}")
-        below = self.injected(request.image.to(self.real), n)
-        if n == self.config.only_scale:
-            below = self._reduced(below)
+        image = request.image.to(self.real)
+        if n == self.config.only_scale and self.config.quantize:  # as published: its colours first, then straight to n
+            below = resize_single_image(self._reduced(image), size=self.sizes[n])
+        else:
+            below = self.injected(image, n)
         generator = torch.Generator().manual_seed(request.seed)
         sizes = self.sizes[n : self.depth]
         noises = [self._seeded(3, size, generator) for size in sizes]

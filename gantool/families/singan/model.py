@@ -30,6 +30,7 @@ class SinGAN(SinGANDrawing):
     def __init__(self, config: SinGANConfig, shape: DataShape) -> None:
         super().__init__(config, shape)
         self.penalty = MixturePenalty(config.penalty, config.penalty_every)
+        self.tunes = config.only_scale is not None
 
     # --- stages -----------------------------------------------------------------------------------------
 
@@ -98,7 +99,7 @@ class SinGAN(SinGANDrawing):
                 self.z_opt.copy_(self._padded(ctx.randn(1, *self._noise_size(self.sizes[0]))))
         self.noise_amps[k] = 1.0
         if k:
-            error = F.mse_loss(self.real_at(k), self._reconstruction_below(k))
+            error = F.mse_loss(self.real_at(k), self._fixed_below(k))  # in all its colours, as published
             self.noise_amps[k] = c.noise_amp * error.sqrt()
 
     def _take_over(self, data: SingleImage, k: int) -> None:
@@ -213,9 +214,13 @@ class SinGAN(SinGANDrawing):
         if k == 0:
             return self.real.new_zeros(1, 3, *self.sizes[0])
         if self._reconstructed is None:
-            x = self._climb(self._fixed_noises(k), self.sizes[:k], self.real.new_zeros(1, 3, *self.sizes[0]))
-            self._reconstructed = self._reduced(enlarge(x, self.pyramid.factor, self.sizes[k]))
+            self._reconstructed = self._reduced(self._fixed_below(k))
         return self._reconstructed
+
+    @torch.no_grad()
+    def _fixed_below(self, k: int) -> Tensor:
+        x = self._climb(self._fixed_noises(k), self.sizes[:k], self.real.new_zeros(1, 3, *self.sizes[0]))
+        return enlarge(x, self.pyramid.factor, self.sizes[k])
 
     def _climb(self, noises: list[Tensor], sizes: list[tuple[int, int]], below: Tensor) -> Tensor:
         generators, amps = self._scales(0, len(noises)), self.noise_amps[: len(noises)].unbind()
