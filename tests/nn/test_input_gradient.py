@@ -196,3 +196,10 @@ def test_the_numbers_of_the_singan_code():
     buffers = dict(critic.named_buffers())
     for name, want in named("train/D_buffers_after_real_fake_gp/"):
         torch.testing.assert_close(buffers[name].float(), want, rtol=1e-4, atol=1e-5, msg=name)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_the_same_on_cuda(layout):
+    critic = Critic(6, 5).cuda().to(memory_format=layout)
+    assert_same(critic, picture(1, 3, 21, 19).cuda().to(memory_format=layout), 1e-9)
