@@ -158,7 +158,8 @@ def repaint(
     region = inputs.mask if inputs.mask is None else fit_mask(inputs.mask, (height, width))
     distance = PatchDistance(to_uint8(shown)[0])
     numbers = [{"start_scale": None, **measure(before, region, distance)}]
-    pictures, labels = [before], [{"harmonize": "composite", "edit": "edit", "paint": "painting"}[task]]
+    shown_first = inputs.image if soft is not None and keep_background == "exact" else before
+    pictures, labels = [shown_first], [{"harmonize": "composite", "edit": "edit", "paint": "painting"}[task]]
     for scale in progress(scales):
         result, whole = first if scale == scales[0] else draw(scale)
         results[scale] = keep(result, f"scale-{scale}")
