@@ -66,6 +66,7 @@ def run_for(
     `needs` are options that the task needs, `options` those of flags; `check` may refuse before anything is trained.
     """
     from gantool.tasks.fitting import fitting_run, plan_for
+    from gantool.tasks.plan import timed
 
     given = dict(options or {})
     if training.device != "auto":
@@ -73,17 +74,14 @@ def run_for(
     if training.max_time is not None:
         given["max_time"] = parse_duration(training.max_time)
 
-    def plan(estimate: bool) -> Plan:
-        return plan_for(
-            task, training.family or DEFAULT_FAMILY, picture, preset=training.preset, sets=training.sets or (),
-            options=given, needs=needs, out=training.out, background=training.matte, estimate=estimate,
-        )  # fmt: skip
-
-    planned = plan(False)
+    planned = plan_for(
+        task, training.family or DEFAULT_FAMILY, picture, preset=training.preset, sets=training.sets or (),
+        options=given, needs=needs, out=training.out, background=training.matte, estimate=False,
+    )  # fmt: skip
     check(planned)
     found = fitting_run(planned)
     if found is None:
-        return train_plan(talk, plan(not talk.quiet), training.preset, None)
+        return train_plan(talk, planned if talk.quiet else timed(planned), training.preset, None)
     if found.dir.status() == "finished":
         talk.say(f"Using the run that is there: {found.path}")
         return found

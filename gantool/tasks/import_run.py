@@ -15,16 +15,16 @@ from gantool.data.image import png_bytes
 from gantool.data.imported import Imported
 from gantool.engine.callbacks import Previews
 from gantool.engine.checkpoint import State, save_checkpoint
-from gantool.engine.devices import enough_memory, versions
+from gantool.engine.devices import enough_memory
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Progress, build
 from gantool.errors import ConfigError, DataError, UsageError
 from gantool.family import FamilySpec, SampleRequest
 from gantool.files import atomic_write
-from gantool.options import Resolved, resolve, write_toml
+from gantool.options import Resolved, resolve
 from gantool.settings import Settings
 from gantool.tasks.runs import DEFAULT_OUT, Run, new_model
-from gantool.tasks.train import with_none
+from gantool.tasks.train import first_info, write_config
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel
@@ -114,36 +114,20 @@ def _write(
 ) -> Run:
     """The run directory, whole or not at all."""
     picture, settings = png_bytes(found.picture), Settings(seed=0)
-    info = {
-        "name": name,
-        "preset": found.preset,
-        "status": "running",
-        "started": now(),
-        "ended": None,
-        "seed": settings.seed,
-        "device": "cpu",
-        "versions": versions(),
-        "origins": {k: v for k, v in options.origins.items() if v != "default"},
-        "data": {
-            "kind": "imported",
-            "path": str(folder.resolve()),
-            "sha256": hashlib.sha256(picture).hexdigest(),
-            **asdict(found.shape),
-            "notes": list(found.notes),
-            "background": "white",
-        },
-        "shape": asdict(found.shape),
+    data = {
+        "kind": "imported",
+        "path": str(folder.resolve()),
+        "sha256": hashlib.sha256(picture).hexdigest(),
+        **asdict(found.shape),
+        "notes": list(found.notes),
+        "background": "white",
     }
-    tables = {
-        "": {"family": spec.name, "preset": found.preset},
-        "options": with_none(spec, found.preset, options.config),
-        "run": asdict(settings),
-    }
+    info = first_info(name, found.preset, settings.seed, "cpu", options.origins, data, asdict(found.shape))
     directory = RunDir.create(out, spec.name, name, info)
     try:
         with directory.lock():
-            atomic_write(directory.config_file, write_toml(tables).encode())
             atomic_write(directory.path / "input.png", picture)
+            write_config(directory, spec, found.preset, options.config, settings)
             _finish(directory, model, settings.seed or 0, say)
             directory.update(status="finished", ended=now())
     except BaseException:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gantool import registry
 from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
+from gantool.engine.devices import enough_memory, pick_device
 from gantool.errors import ConfigError, DataError
 from gantool.family import FamilySpec, Injects
 from gantool.options import Resolved, parse_sets, read_toml, resolve
@@ -116,8 +117,6 @@ def plan_training(
         ConfigError, UsageError: options that do not exist or do not fit.
         DataError: the picture cannot be used.
     """
-    from gantool.engine.devices import enough_memory, pick_device
-
     spec = registry.get(family)
     file = read_toml(Path(config)) if config else {}
     unknown = [key for key in file if key not in ("family", "preset", "options", "run")]
@@ -161,11 +160,17 @@ def plan_training(
             )
         networks, checkpoint, stages = _grown_sizes(model)
         scales = tuple(model.injection_scales) if isinstance(model, Injects) else ()
-        step_seconds = time_steps(spec, chosen.config, source, device) if estimate else []
-    return Plan(
+    plan = Plan(
         spec, preset, chosen, settings, source, background, device, stages, networks, checkpoint,
-        step_seconds, Path(out), name or source.name, scales,
+        [], Path(out), name or source.name, scales,
     )  # fmt: skip
+    return timed(plan) if estimate else plan
+
+
+def timed(plan: Plan) -> Plan:
+    """The same plan with `step_seconds` measured. Raises MemoryShort when a step does not fit."""
+    with enough_memory(plan.spec.memory_hint):
+        return replace(plan, step_seconds=time_steps(plan.spec, plan.options.config, plan.source, plan.device))
 
 
 def _table(file: Mapping[str, Any], name: str, config: object) -> Mapping[str, Any]:

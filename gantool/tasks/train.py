@@ -21,6 +21,7 @@ from gantool.errors import DataError, Diverged, Interrupted, RunError
 from gantool.family import FamilySpec
 from gantool.files import atomic_write, write_error
 from gantool.options import option_infos, write_toml
+from gantool.settings import Settings
 from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 
@@ -78,34 +79,52 @@ def start(
     created: Callable[[Run], None] = lambda _: None,
 ) -> Run:
     """Carry out a plan. `created` is told the run directory before the first step."""
-    tables = {
-        "": {"family": plan.spec.name, "preset": plan.preset},
-        "options": with_none(plan.spec, plan.preset, plan.options.config),
-        "run": asdict(plan.settings.config),
-    }
-    config = write_toml(tables).encode()
-    origins = {**plan.options.origins, **plan.settings.origins}
-    info = {
-        "name": plan.name,
-        "preset": plan.preset,
-        "status": "running",
-        "started": now(),
-        "ended": None,
-        "seed": plan.settings.config.seed,
-        "device": str(plan.device),
-        "versions": versions(),
-        "origins": {k: v for k, v in origins.items() if v != "default"},
-        "data": {**plan.source.describe(), "background": plan.background},
-        "shape": vars(plan.source.shape),
-    }
+    seed, origins = plan.settings.config.seed, {**plan.options.origins, **plan.settings.origins}
+    data = {**plan.source.describe(), "background": plan.background}
+    info = first_info(plan.name, plan.preset, seed, str(plan.device), origins, data, vars(plan.source.shape))
     run = Run(RunDir.create(plan.out, plan.spec.name, plan.name, info))
     keep_input(plan.source.source.path, run.path)
-    atomic_write(run.dir.config_file, config)  # last: without it a run is incomplete, and nobody goes on with it
+    write_config(run.dir, plan.spec, plan.preset, plan.options.config, plan.settings.config)
     created(run)
     return fit(run, plan.source, str(plan.device), callbacks, stop, say)
 
 
-def with_none(spec: FamilySpec, preset: str, config: Any) -> dict[str, Any]:
+def first_info(
+    name: str,
+    preset: str | None,
+    seed: int | None,
+    device: str,
+    origins: Mapping[str, str],
+    data: Mapping[str, Any],
+    shape: Mapping[str, int],
+) -> dict[str, Any]:
+    """What run.json says of a run that begins. Values at their default have no origin there."""
+    return {
+        "name": name,
+        "preset": preset,
+        "status": "running",
+        "started": now(),
+        "ended": None,
+        "seed": seed,
+        "device": device,
+        "versions": versions(),
+        "origins": {k: v for k, v in origins.items() if v != "default"},
+        "data": dict(data),
+        "shape": dict(shape),
+    }
+
+
+def write_config(run: RunDir, spec: FamilySpec, preset: str, config: Any, settings: Settings) -> None:
+    """config.toml, the last of what a run begins with: without it a run is incomplete, and nobody goes on with it."""
+    tables = {
+        "": {"family": spec.name, "preset": preset},
+        "options": _with_none(spec, preset, config),
+        "run": asdict(settings),
+    }
+    atomic_write(run.config_file, write_toml(tables).encode())
+
+
+def _with_none(spec: FamilySpec, preset: str, config: Any) -> dict[str, Any]:
     """The options as config.toml takes them: "none" where an option has no value although its preset or its
     default has one, which would otherwise come back."""
     below = {info.name: info.default for info in option_infos(spec.config)}

@@ -9,20 +9,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from gantool.data.image import Pixels, png_bytes
 from gantool.engine.checkpoint import find_checkpoint
-from gantool.engine.devices import pick_device, versions
-from gantool.engine.rundir import RunDir, all_runs, now
+from gantool.engine.devices import pick_device
+from gantool.engine.rundir import RunDir, all_runs
 from gantool.engine.trainer import Callback
 from gantool.errors import GantoolError, RunError
 from gantool.files import atomic_write
-from gantool.options import resolve, write_toml
+from gantool.options import resolve
 from gantool.settings import Settings
 from gantool.tasks.runs import Run
-from gantool.tasks.train import fit, keep_input, kept_picture, resume, source_of, with_none
+from gantool.tasks.train import first_info, fit, keep_input, kept_picture, resume, source_of, write_config
 
 FOLDER = "tuned"
 
@@ -79,20 +79,10 @@ def tune(
             created(run)
             say(f"Going on with {run.path}")
             return resume(run, device=device, callbacks=callbacks, stop=stop, say=say)
-    info = {
-        "name": name,
-        "preset": parent.info.get("preset"),
-        "status": "running",
-        "started": now(),
-        "ended": None,
-        "seed": settings.seed,
-        "device": str(pick_device(device)),
-        "versions": versions(),
-        "origins": {**parent.info.get("origins", {}), **{option: f"tuned for {name}" for option in options}},
-        "data": parent.info["data"],
-        "shape": parent.info["shape"],
-        "parent": {"id": parent.id, "checkpoint": checkpoint},
-    }
+    origins = {**parent.info.get("origins", {}), **{option: f"tuned for {name}" for option in options}}
+    data, shape, preset = parent.info["data"], parent.info["shape"], parent.info.get("preset")
+    info = first_info(name, preset, settings.seed, str(pick_device(device)), origins, data, shape)
+    info["parent"] = {"id": parent.id, "checkpoint": checkpoint}
     if digest is not None:
         info["guide"] = {"sha256": digest}
     run = _create(parent, name, info, config, settings, drawn)
@@ -117,14 +107,8 @@ def _is(run: Run, config: Any, settings: Settings, checkpoint: str, guide: str |
 def _create(parent: Run, name: str, info: dict[str, Any], config: Any, settings: Settings, guide: bytes | None) -> Run:
     """Its directory, with options and picture."""
     run = Run(RunDir.create(parent.path / FOLDER, parent.spec.name, name, info))
-    preset = str(parent.info.get("preset"))
-    tables = {
-        "": {"family": parent.spec.name, "preset": preset},
-        "options": with_none(parent.spec, preset, config),
-        "run": asdict(settings),
-    }
     keep_input(kept_picture(parent, "input", parent.info["data"]).path, run.path)
     if guide is not None:
         atomic_write(run.path / "guide.png", guide)
-    atomic_write(run.dir.config_file, write_toml(tables).encode())  # last: without it a run is incomplete
+    write_config(run.dir, parent.spec, str(parent.info.get("preset")), config, settings)
     return run
