@@ -8,6 +8,8 @@ networks and transforms only, which need no compiled operator, so declaring the 
 
 from __future__ import annotations
 
+import importlib
+
 import torch
 
 _SCHEMA = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
@@ -17,7 +19,7 @@ _declared = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-
 
 def _import() -> None:
     try:
-        pass
+        importlib.import_module("torchvision")
     except RuntimeError as error:
         if "torchvision::" not in str(error):
             raise
