@@ -20,12 +20,31 @@ FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
 
-def _cubic(x: FloatArray) -> FloatArray:
+def cubic(x: FloatArray) -> FloatArray:
     """Keys' cubic kernel with a = -0.5, support (-2, 2)."""
     ax = np.abs(x)
     inner = (1.5 * ax - 2.5) * ax**2 + 1
     outer = ((-0.5 * ax + 2.5) * ax - 4) * ax + 2
     return np.where(ax <= 1, inner, np.where(ax <= 2, outer, 0.0))
+
+
+def cubic_taps(target: int, factor: float, antialias: bool) -> tuple[FloatArray, IntArray]:
+    """MATLAB's taps on an axis without ends: `cubic` at the distances of samples to the centre of each result.
+
+    Args:
+        target: samples after.
+        factor: target per source sample.
+        antialias: stretch the kernel by 1 / factor (only meaningful when factor < 1).
+
+    Returns:
+        weights (target, taps), not normalised, and indices (target, taps), also before and after the axis.
+    """
+    width = 4.0 / factor if antialias else 4.0
+    centre = np.arange(1, target + 1) / factor + 0.5 * (1 - 1 / factor)
+    first = np.floor(centre - width / 2)
+    index = (first[:, None] + np.arange(math.ceil(width) + 2) - 1).astype(np.int64)
+    distance = centre[:, None] - index - 1
+    return factor * cubic(factor * distance) if antialias else cubic(distance), index
 
 
 def axis_taps(length: int, target: int, factor: float, antialias: bool) -> tuple[FloatArray, IntArray]:
@@ -42,12 +61,7 @@ def axis_taps(length: int, target: int, factor: float, antialias: bool) -> tuple
     The reference computes indices as unsigned integers. Left of the picture they wrap to huge numbers, whose
     kernel weight is zero; so there the kernel is cut and renormalised, while on the right it is mirrored.
     """
-    width = 4.0 / factor if antialias else 4.0
-    centre = np.arange(1, target + 1) / factor + 0.5 * (1 - 1 / factor)
-    first = np.floor(centre - width / 2)
-    index = (first[:, None] + np.arange(math.ceil(width) + 2) - 1).astype(np.int64)
-    distance = centre[:, None] - index - 1
-    weights = factor * _cubic(factor * distance) if antialias else _cubic(distance)
+    weights, index = cubic_taps(target, factor, antialias)
     weights[index < 0] = 0.0
     weights /= weights.sum(axis=1, keepdims=True)
     used = weights.any(axis=0)
