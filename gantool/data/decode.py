@@ -24,6 +24,9 @@ Colour = tuple[int, int, int]
 # What is read. Never EPS, which runs Ghostscript, nor formats without a signature.
 _FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "AVIF", "JPEG2000")
 READS = "gantool reads PNG, JPEG, WebP, TIFF, GIF, BMP, PPM, AVIF and JPEG 2000."
+MAX_PIXELS = 64_000_000
+"""A picture with more is not decoded."""
+
 _ORIENTATION = 0x0112  # EXIF and TIFF tag
 _TIFF_BITS, _TIFF_PHOTOMETRIC = 258, 262
 _SIGNATURES = {
@@ -54,6 +57,11 @@ def decode_picture(
     with _decoding(path), _open(path, data) as image:
         _check_size(path, image.size, max_pixels, min_side)
         return _decode(path, image, data, colour)
+
+
+def is_jpeg(data: bytes) -> bool:
+    """Whether the bytes of a picture file are JPEG's: what they show has lost a little."""
+    return data.startswith(b"\xff\xd8\xff")
 
 
 @contextmanager

@@ -5,12 +5,9 @@ Inside the program pictures are NCHW float in [-1, 1]; at the border they are (H
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import io
-import re
 import stat
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from gantool.data.decode import READS, Pixels, decode_picture, parse_colour
+from gantool.data.decode import MAX_PIXELS, Pixels, decode_picture, parse_colour
+from gantool.data.listing import file_mode, picture_names, read_error
 from gantool.data.movie import save_gif, save_mp4
 from gantool.errors import DataError
 from gantool.files import atomic_write
@@ -33,6 +31,7 @@ __all__ = [
     "list_pictures",
     "load_picture",
     "png_bytes",
+    "read_bytes",
     "save_gif",
     "save_mp4",
     "save_png",
@@ -40,11 +39,8 @@ __all__ = [
     "to_uint8",
 ]
 
-_SUFFIXES = frozenset(
-    [".png", ".jpg", ".jpeg", ".jfif", ".webp", ".tif", ".tiff", ".gif", ".bmp", ".avif", ".jp2"]
-    + [f".p{kind}m" for kind in "bgpn"]
-)
-_MAX_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
+"""A larger file is not read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +76,7 @@ class Picture:
 
 
 def load_picture(
-    path: str | Path, *, background: str = "white", max_pixels: int = 64_000_000, min_side: int = 1
+    path: str | Path, *, background: str = "white", max_pixels: int = MAX_PIXELS, min_side: int = 1
 ) -> Picture:
     """Decode the picture file `path` to 8-bit RGB.
 
@@ -95,7 +91,7 @@ def load_picture(
     """
     path = Path(path)
     colour = parse_colour(background)
-    data = _read_bytes(path)
+    data = read_bytes(path)
     pixels, notes = decode_picture(path, data, colour=colour, max_pixels=max_pixels, min_side=min_side)
     return Picture(pixels, path, hashlib.sha256(data).hexdigest(), tuple(notes))
 
@@ -110,7 +106,10 @@ def list_pictures(paths: str | Path | Sequence[str | Path], *, recursive: bool =
     """
     found: list[Path] = []
     for path in [Path(paths)] if isinstance(paths, str | Path) else map(Path, paths):
-        found += _list_folder(path, recursive) if stat.S_ISDIR(_status(path)) else [path]
+        if stat.S_ISDIR(file_mode(path)):
+            found += [path / name for name in picture_names(path, recursive=recursive)]
+        else:
+            found.append(path)
     if not found:
         raise DataError("No pictures were given.", "Name a picture file or a folder of pictures.")
     return found
@@ -168,83 +167,25 @@ def png_bytes(pixels: Pixels) -> bytes:
 # Reading: from a path to bytes
 
 
-def _status(path: Path) -> int:
-    """The mode of `path`, or the DataError that says why there is none."""
-    try:
-        return path.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"There is no file {path}.", _did_you_mean(path)) from error
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        raise _read_error(path, error) from error
+def read_bytes(path: Path) -> bytes:
+    """All bytes of the picture file `path`.
 
-
-def _did_you_mean(path: Path) -> str:
-    try:
-        names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
-        return f"The folder {path.parent} does not exist either; check the path."
-    by_folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(path.name.casefold(), by_folded, n=1, cutoff=0.6)
-    return f"Did you mean {path.with_name(by_folded[close[0]])}?" if close else "Check the path."
-
-
-def _read_error(path: Path, error: Exception) -> DataError:
-    if isinstance(error, PermissionError):
-        return DataError(f"You may not read {path}.", "Check the permissions of the file and its folder.")
-    reason = getattr(error, "strerror", None) or str(error)
-    return DataError(f"Cannot read {path}: {reason}.", "Check the path.")
-
-
-def _read_bytes(path: Path) -> bytes:
-    mode = _status(path)
+    Raises:
+        DataError: there is none, it is not a regular file, empty, larger than 1 GiB, or may not be read.
+    """
+    mode = file_mode(path)
     if stat.S_ISDIR(mode):
         raise DataError(f"{path} is a folder, not a picture.", "Name one picture file inside it.")
     if not stat.S_ISREG(mode):  # opening a pipe would wait for ever
         raise DataError(f"{path} is not a regular file.", "Save the picture to a file first.")
     try:
         with open(path, "rb") as file:
-            if path.stat().st_size <= _MAX_BYTES:
-                data = file.read(_MAX_BYTES + 1)  # bounded, should the file grow meanwhile
-                if 0 < len(data) <= _MAX_BYTES:
+            if path.stat().st_size <= MAX_BYTES:
+                data = file.read(MAX_BYTES + 1)  # bounded, should the file grow meanwhile
+                if 0 < len(data) <= MAX_BYTES:
                     return data
                 if not data:
                     raise DataError(f"{path} is empty (0 bytes).", "Copy or download the picture again.")
     except OSError as error:
-        raise _read_error(path, error) from error
+        raise read_error(path, error) from error
     raise DataError(f"{path} is larger than 1 GiB.", "Save the picture in a smaller size or format.")
-
-
-# Folders
-
-
-def _natural(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key: numbers by value, the rest by letters without case."""
-    parts = re.split(r"(\d+)", str(path).casefold())
-    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in parts]
-
-
-def _list_folder(folder: Path, recursive: bool) -> list[Path]:
-    found, others, folders = [], Counter[str](), 0
-    waiting = [folder]
-    while waiting:
-        here = waiting.pop()
-        try:
-            entries = [entry for entry in here.iterdir() if not entry.name.startswith(".")]
-        except OSError as error:
-            raise _read_error(here, error) from error
-        for entry in entries:
-            if entry.is_dir():
-                folders += 1
-                if recursive and not entry.is_symlink():  # a link may lead back up
-                    waiting.append(entry)
-            elif entry.suffix.lower() in _SUFFIXES:
-                found.append(entry)
-            else:
-                others[entry.suffix or "without extension"] += 1
-    if found:
-        return sorted(found, key=lambda path: (_natural(path), str(path)))
-    seen = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common(3))
-    hint = READS
-    if folders and not recursive:
-        hint = "It has a sub-folder: name that." if folders == 1 else "Name one of its sub-folders."
-    raise DataError(f"No pictures in {folder} (found {seen or 'no files'}).", hint)
