@@ -19,7 +19,7 @@ LEVELS = [
     {"tasks"},
     {"families"},
     {"engine"},
-    {"metrics", "losses", "data", "nn"},
+    {"metrics", "losses", "data", "nn", "weights"},
     {"registry", "family", "settings"},
     {"options"},
     {"files"},

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gantool._version import __version__
-from gantool.cli import apply, importing, repaint, runs, setup, superres
+from gantool.cli import apply, importing, repaint, runs, setup, superres, weights
 from gantool.cli.command import TRAIN, add
 from gantool.cli.talk import error_json, print_error, write_line
 from gantool.cli.train import resume
@@ -104,6 +104,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     superres.register(app)
     runs.register(app)
     setup.register(app)
+    weights.register(app)
     return app
 
 
