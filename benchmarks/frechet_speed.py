@@ -2,9 +2,9 @@
 
     python benchmarks/frechet_speed.py [--dimension 2048] [--rounds 5] [--json FILE]
 
-The features are made up: rectified mixtures of normal numbers whose covariance has a spectrum like that of Inception's
-pooled features (some 8 powers of ten). The yardstick is `numpy.linalg.eigh`, the faster of NumPy's and SciPy's, on one
-of the covariances; both are timed in turn and the best round of each counts. Run it alone.
+The features are made up, rectified mixtures of normal numbers: sets of more pictures than dimensions (both covariances
+of full rank, the slowest case), of more and fewer, and of fewer. The yardstick is `numpy.linalg.eigh`, the faster of
+NumPy's and SciPy's, on one of the covariances; both are timed in turn and the best round of each counts. Run it alone.
 """
 
 from __future__ import annotations

@@ -221,13 +221,11 @@ def _factor(statistics: Statistics) -> Floats:
     """F (D, rank) with F Fᵀ = sigma, by Cholesky's factorisation with pivots."""
     sigma = statistics.sigma
     variances = np.diagonal(sigma)
-    if not variances.any():
-        return np.zeros((len(sigma), 0))
     upper, pivots, rank, _ = lapack.dpstrf(sigma)  # stops where the largest remaining variance is D eps max(variances)
     factor = np.empty((len(sigma), rank))
     factor[pivots - 1] = np.tril(upper.T[:, :rank])
     remainder = variances - np.einsum("dr,dr->d", factor, factor)
-    if remainder.min() > -1e-10 * variances.max():
+    if remainder.min() >= -1e-10 * variances.max():
         return factor
     # Not quite a covariance (statistics rounded to float32): the nearest one has its negative eigenvalues at 0.
     eigenvalues, vectors = np.linalg.eigh(sigma)

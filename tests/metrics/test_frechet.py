@@ -131,6 +131,16 @@ def test_agreement_with_torch_fidelity(n: int, m: int) -> None:
     assert ours == pytest.approx(frechet_distance(statistics(b), statistics(a)), rel=1e-12)
 
 
+@pytest.mark.parametrize(("n", "m"), [(2000, 40), (40, 2000), (40, 50)])
+def test_sets_of_fewer_pictures_than_dimensions(n: int, m: int) -> None:
+    """The centred features are factors of the covariances: Tr((S T)^(1/2)) is their product's nuclear norm."""
+    a, b = like_inception(n, 1).astype(float), like_inception(m, 2, 0.05).astype(float)
+    halves = [(x - x.mean(0)) / (len(x) - 1) ** 0.5 for x in (a, b)]
+    expected = np.square(a.mean(0) - b.mean(0)).sum() + sum(np.square(half).sum() for half in halves)
+    expected -= 2 * np.linalg.svd(halves[0] @ halves[1].T, compute_uv=False).sum()
+    assert frechet_distance(statistics(a), statistics(b)) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
 def test_agreement_with_pytorch_fid() -> None:
     from pytorch_fid.fid_score import calculate_frechet_distance
@@ -294,7 +304,11 @@ def test_files_that_are_no_statistics_are_refused_in_a_sentence(tmp_path: Path) 
     whole = (tmp_path / "whole.npz").read_bytes()
     damaged = bytearray(whole)
     damaged[400] ^= 0xFF
-    for name, content in {"text": b"hello", "empty": b"", "torn": whole[:-30], "damaged": bytes(damaged)}.items():
+    locked = bytearray(whole)
+    locked[6] |= 1  # the flags that say encrypted, of the first entry and of its line in the directory
+    locked[whole.index(b"PK\x01\x02") + 8] |= 1
+    contents = {"text": b"hello", "empty": b"", "torn": whole[:-30], "damaged": bytes(damaged), "locked": bytes(locked)}
+    for name, content in contents.items():
         (tmp_path / name).write_bytes(content)
         with pytest.raises(DataError, match="not a file of statistics"):
             Statistics.load(tmp_path / name)
