@@ -90,13 +90,18 @@ class Lpips(nn.Module):
         self.requires_grad_(False).eval()
 
     @classmethod
-    def from_files(cls, net: str, backbone: Path, heads: Path) -> Lpips:
+    def from_files(cls, net: str, backbone: Path, heads: Path, *, device: torch.device | str = "cpu") -> Lpips:
         """Read torchvision's weights (such as alexnet-owt-7be5be79.pth) and the heads (alex.pth of LPIPS v0.1).
+
+        Args:
+            net: "alex", "vgg" or "squeeze".
+            backbone, heads: files of PyTorch.
+            device: where to compute.
 
         Raises:
             DataError: a file is missing, unreadable or of something else.
         """
-        return cls(net, _read(backbone), _read(heads), names=(str(backbone), str(heads)))
+        return cls(net, _read(backbone), _read(heads), names=(str(backbone), str(heads))).to(device)
 
     def layers(self, pictures: Tensor) -> list[Tensor]:
         """The features (N, C, h, w) of the compared layers, of pictures (N, 3, H, W) in [-1, 1]."""
@@ -108,7 +113,9 @@ class Lpips(nn.Module):
         return found
 
     def distance(self, a: Tensor, b: Tensor) -> Tensor:
-        """Distances (N,) of the pictures a to b, both (N, 3, H, W) in [-1, 1], on this module's device; 0 for equal.
+        """Distances (N,) of the pictures a to b, both (N, 3, H, W) in [-1, 1]; 0 for equal.
+
+        Computed on the module's device and in its type, wherever the pictures are.
 
         Raises:
             DataError: sizes differ, or are below 31 pixels (AlexNet), 16 (VGG16) or 17 (SqueezeNet).
@@ -119,7 +126,7 @@ class Lpips(nn.Module):
                 raise ValueError(f"pictures are (N, 3, H, W), floating, got {tuple(x.shape)} of {x.dtype}")
         if len(a) != len(b):
             raise ValueError(f"as many pictures of each, got {len(a)} and {len(b)}")
-        _same_size(a[0] if len(a) else a, b[0] if len(b) else b)
+        _same_size(a, b)
         height, width = a.shape[2:]
         if min(height, width) < self.backbone.least:
             raise DataError(
@@ -127,7 +134,7 @@ class Lpips(nn.Module):
                 f" these have {width}x{height}.",
                 "Take another network (VGG16 takes 16 pixels), or compare larger pictures.",
             )
-        return layer_distances(self.layers(a), self.layers(b), list(self.heads)).sum(0)
+        return layer_distances(self.layers(a.to(self.shift)), self.layers(b.to(self.shift)), list(self.heads)).sum(0)
 
     forward = distance
 
@@ -138,7 +145,7 @@ class Lpips(nn.Module):
         """Mean distance between samples of one generator: near 0, it makes the same picture again and again.
 
         Args:
-            pictures: N of (3, H, W) in [-1, 1], of one size, on any device; a tensor (N, 3, H, W) will do.
+            pictures: N of (3, H, W) in [-1, 1], of one size, read as they are needed; a tensor (N, 3, H, W) will do.
             pairs: so many different random pairs; all of them where there are no more.
             seed: of the pairs.
             batch: pairs at once.
@@ -151,14 +158,14 @@ class Lpips(nn.Module):
             raise DataError(
                 f"Differences between samples take two or more, not {len(pictures)}.", "Give more pictures."
             )
-        for picture in pictures:
-            _same_size(pictures[0], picture)
+        size = pictures[0]
         chosen = random_pairs(len(pictures), pairs, seed)
         distances = []
         for start in range(0, len(chosen), batch):
-            first, second = chosen[start : start + batch].T.tolist()
-            a, b = (torch.stack([pictures[i] for i in part]).to(self.shift.device) for part in (first, second))
-            distances.append(self.distance(a, b).double().cpu())
+            a, b = ([pictures[i] for i in part] for part in chosen[start : start + batch].T.tolist())
+            for picture in a + b:
+                _same_size(size, picture)
+            distances.append(self.distance(torch.stack(a), torch.stack(b)).double().cpu())
         return PairMean(torch.cat(distances).mean().item(), len(chosen))
 
 

@@ -63,11 +63,7 @@ def ms_ssim(a: Pictures, b: Pictures, *, levels: int | None = None) -> FloatArra
     if a.ndim != 4 or b.ndim != 4 or len(a) != len(b) or a.shape[3] != b.shape[3]:
         raise ValueError(f"pictures are (N, H, W, C), as many of each, got {a.shape} and {b.shape}")
     height, width = a.shape[1:3]
-    if (height, width) != b.shape[1:3]:
-        raise DataError(
-            f"The pictures have different sizes: {width}x{height} and {b.shape[2]}x{b.shape[1]} pixels.",
-            "MS-SSIM compares pixel by pixel: bring them to one size first.",
-        )
+    _same_size((height, width), b.shape[1:3])
     levels = levels_for(height, width) if levels is None else levels
     if not 1 <= levels <= len(WEIGHTS):
         raise ValueError(f"levels must be 1 to {len(WEIGHTS)}, got {levels}")
@@ -128,8 +124,21 @@ def diversity_ms_ssim(
     chosen = adjacent_pairs(len(pictures)) if pairs is None else random_pairs(len(pictures), pairs, seed)
     height, width = pictures[0].shape[:2]
     levels = levels_for(height, width) if levels is None else levels
-    values = [ms_ssim(pictures[i][None], pictures[j][None], levels=levels)[0] for i, j in chosen]
+    values = []
+    for pair in chosen.tolist():
+        first, second = (pictures[i] for i in pair)
+        # Not only the two of a pair: figures of several sizes have no common mean.
+        _same_size((height, width), first.shape[:2])
+        values.append(ms_ssim(first[None], second[None], levels=levels)[0])
     return MsSsimDiversity(float(np.mean(values)), len(values), levels)
+
+
+def _same_size(one: tuple[int, ...], other: tuple[int, ...]) -> None:
+    if one != other:
+        raise DataError(
+            f"The pictures have different sizes: {one[1]}x{one[0]} and {other[1]}x{other[0]} pixels.",
+            "MS-SSIM compares pixel by pixel: bring them to one size first.",
+        )
 
 
 def _halved(x: FloatArray) -> FloatArray:

@@ -94,7 +94,7 @@ def test_equal_sets_have_no_distance_and_others_do() -> None:
     luck = laplacian_swd(a, b)
     assert luck.mean == pytest.approx(np.mean(list(luck.levels.values())))
     # Luck shrinks as the number of patches grows; a difference stays.
-    many, others = noise(400, seed=2), noise(400, seed=3)
+    many, others = noise(300, seed=2), noise(300, seed=3)
     far = laplacian_swd(many, ndimage.uniform_filter(others, (0, 5, 5, 0), mode="wrap")).mean
     assert 0 < laplacian_swd(many, others).mean < min(luck.mean / 2, far / 3)
 

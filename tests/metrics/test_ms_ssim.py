@@ -120,6 +120,9 @@ def test_what_cannot_be_compared() -> None:
         diversity_ms_ssim(x[:1])
     with pytest.raises(DataError, match="different sizes"):
         diversity_ms_ssim([x[0], x[1][:-1]])
+    smaller = x[:, :-1]
+    with pytest.raises(DataError, match="32x32 and 32x31"):
+        diversity_ms_ssim([*x, *smaller])  # (0, 1) and (2, 3) have one size each
     with pytest.raises(ValueError, match="levels must be"):
         ms_ssim(x, x, levels=6)
     with pytest.raises(ValueError, match="N, H, W, C"):
