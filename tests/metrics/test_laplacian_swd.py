@@ -117,6 +117,14 @@ def test_streams_and_sets_of_different_sizes() -> None:
     assert laplacian_swd(a, b, seed=8) != reference
 
 
+@pytest.mark.parametrize("edge", [np.s_[:, 0], np.s_[:, -1], np.s_[:, :, 0], np.s_[:, :, -1]])
+def test_patches_reach_every_edge(edge: tuple) -> None:
+    a, b = noise(8, 16, 16), noise(8, 16, 16, seed=1)  # one level: the pixels themselves
+    changed = b.copy()
+    changed[edge] = 255
+    assert laplacian_swd(a, changed).levels[16] != laplacian_swd(a, b).levels[16]
+
+
 def test_levels_and_cutting() -> None:
     assert level_sides(1024, 1024) == [1024, 512, 256, 128, 64, 32, 16]
     assert level_sides(64, 64) == [64, 32, 16]
