@@ -173,7 +173,7 @@ def _refuse_type(array: StoredArray) -> NoReturn:
         odd += len(chunk) - len(finite)
         if len(finite):
             low, high = min(low, float(finite.min())), max(high, float(finite.max()))
-    spread = f" from {low:.4g} to {high:.4g}" if low <= high else ""
+    spread = f" from {low:g} to {high:g}" if low <= high else ""
     strange = f", {odd:,} of them NaN or infinite," if odd else ""
     if array.dtype.kind == "f" and low >= 0 and high > 1.5 and high <= 255:
         hint = "Save x.round().astype('uint8') instead."

@@ -121,7 +121,12 @@ def _header(path: Path, label: str, file: IO[bytes], size: int, member: zipfile.
     read = _HEADERS.get(np.lib.format.read_magic(file))
     if read is None:
         raise ValueError("its version is unknown")
-    shape, fortran, dtype = read(file)
+    try:
+        shape, fortran, dtype = read(file)
+    except (OSError, zipfile.BadZipFile, zlib.error):
+        raise
+    except Exception as error:  # it is a Python literal, and what a forged one raises is of any kind
+        raise ValueError("its header makes no sense") from error
     if any(side < 0 for side in shape):
         raise ValueError(f"its shape is {shape}")
     needed = file.tell() + math.prod(shape) * dtype.itemsize

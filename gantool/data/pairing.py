@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import Protocol
 
 from gantool.errors import DataError
-
-if TYPE_CHECKING:
-    from gantool.data.pictures import Pictures
 
 _NAMED = 5  # names without a partner that an error shows
 
 
-def pair_by_name(a: Pictures, b: Pictures, *, allow_unmatched: bool = False) -> list[tuple[int, int]]:
+class Named(Protocol):
+    """A set of pictures, as far as pairing goes: what to call it, and the names in it."""
+
+    @property
+    def label(self) -> str:
+        """What messages call it."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """One for each picture."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+def pair_by_name(a: Named, b: Named, *, allow_unmatched: bool = False) -> list[tuple[int, int]]:
     """Indices (into `a`, into `b`) of the pictures that belong together, in the order of `a`.
 
     A set of one picture is paired with every picture of the other. Otherwise names must be equal, their extensions
@@ -48,7 +62,7 @@ def pair_by_name(a: Pictures, b: Pictures, *, allow_unmatched: bool = False) -> 
     )
 
 
-def _stems(pictures: Pictures) -> dict[str, int]:
+def _stems(pictures: Named) -> dict[str, int]:
     stems: dict[str, int] = {}
     for index, name in enumerate(pictures.names):
         first = stems.setdefault(os.path.splitext(name)[0], index)
