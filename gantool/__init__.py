@@ -11,6 +11,9 @@ from gantool._version import __version__
 
 if TYPE_CHECKING:
     from gantool.tasks.animate import animate
+    from gantool.tasks.evaluate.measure import evaluate, save_statistics
+    from gantool.tasks.evaluate.options import EvalOptions
+    from gantool.tasks.evaluate.result import Evaluation
     from gantool.tasks.import_run import import_run
     from gantool.tasks.repaint import edit, harmonize, paint
     from gantool.tasks.report import report
@@ -24,6 +27,10 @@ _HOMES = {
     "resume": "train",
     "sample": "sample",
     "animate": "animate",
+    "evaluate": "evaluate.measure",
+    "save_statistics": "evaluate.measure",
+    "EvalOptions": "evaluate.options",
+    "Evaluation": "evaluate.result",
     "harmonize": "repaint",
     "edit": "repaint",
     "paint": "repaint",
@@ -36,10 +43,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "EvalOptions",
+    "Evaluation",
     "Run",
     "__version__",
     "animate",
     "edit",
+    "evaluate",
     "harmonize",
     "import_run",
     "open_run",
@@ -48,6 +58,7 @@ __all__ = [
     "resume",
     "runs",
     "sample",
+    "save_statistics",
     "superres",
     "train",
 ]

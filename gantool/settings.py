@@ -21,3 +21,5 @@ class Settings:
     max_time: float | None = opt(None, "fit the schedule to this time", group=RUN, gt=0)
     save_every: float = opt(60.0, "seconds between checkpoints (0: each step)", group=RUN, ge=0)
     log_every: int = opt(25, "steps between log entries", group=RUN, ge=1)
+    eval: str = opt("", "measure while training: METRIC@STEPS,... as in sifid@500", group=RUN)
+    eval_samples: int | None = opt(None, "samples drawn for each measurement", group=RUN, ge=1)

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gantool._version import __version__
-from gantool.cli import apply, importing, repaint, runs, setup, superres, weights
+from gantool.cli import apply, evaluating, importing, repaint, runs, setup, superres, weights
 from gantool.cli.command import TRAIN, add
 from gantool.cli.talk import error_json, print_error, write_line
 from gantool.cli.train import resume
@@ -102,6 +102,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     apply.register(app)
     repaint.register(app)
     superres.register(app)
+    evaluating.register(app)
     runs.register(app)
     setup.register(app)
     weights.register(app)

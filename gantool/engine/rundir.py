@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from gantool.errors import RunError
 from gantool.files import read_json, write_error, write_json
 
 SCHEMA = 1
+METRICS, SCORES = "metrics.jsonl", "scores.jsonl"
 
 
 def now() -> str:
@@ -125,26 +126,34 @@ class RunDir:
         status = str(self.info().get("status", "unknown"))
         return "killed" if status == "running" and not self.busy() else status
 
-    def log(self, entry: Mapping[str, Any]) -> None:
-        """Append one line to metrics.jsonl. A full disk costs the line, not the run."""
-        with contextlib.suppress(OSError), open(self.path / "metrics.jsonl", "ab+") as file:
+    def log(self, entry: Mapping[str, Any], file: str = METRICS) -> None:
+        """Append one line to metrics.jsonl or another log. A full disk costs the line, not the run."""
+        with contextlib.suppress(OSError), open(self.path / file, "ab+") as log:
             torn = False
-            if file.seek(0, os.SEEK_END):  # a kill can leave half a line: ours begins on a new one
-                file.seek(-1, os.SEEK_END)
-                torn = file.read(1) != b"\n"
-            file.write((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
+            if log.seek(0, os.SEEK_END):  # a kill can leave half a line: ours begins on a new one
+                log.seek(-1, os.SEEK_END)
+                torn = log.read(1) != b"\n"
+            log.write((b"\n" if torn else b"") + json.dumps(entry).encode() + b"\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The log, in order of steps; where a resumed run wrote a step twice, the later entry counts."""
-        entries: dict[int, dict[str, Any]] = {}
+        """The losses logged, in order of steps."""
+        return self._logged(METRICS, lambda entry: int(entry["total"]))
+
+    def scores(self) -> list[dict[str, Any]]:
+        """What was measured while training, in order of steps: "total", "metric", "value", "values", ..."""
+        return self._logged(SCORES, lambda entry: (int(entry["total"]), str(entry["metric"])))
+
+    def _logged(self, file: str, key: Callable[[Any], Any]) -> list[dict[str, Any]]:
+        """Where a resumed run wrote an entry twice, the later one counts."""
+        entries: dict[Any, dict[str, Any]] = {}
         try:
-            lines = (self.path / "metrics.jsonl").read_bytes().splitlines()
+            lines = (self.path / file).read_bytes().splitlines()
         except OSError:
             return []
         for line in lines:
             with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError):  # a line torn by a kill
                 entry = json.loads(line)
-                entries[int(entry["total"])] = entry
+                entries[key(entry)] = entry
         return [entries[key] for key in sorted(entries)]
 
 

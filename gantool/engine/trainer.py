@@ -158,8 +158,10 @@ class Trainer:
         progress.fresh = last or state.step % self.settings.log_every == 0
         if progress.fresh:
             self._log(metrics)
+        before = time.monotonic()
         for callback in self.callbacks:
             callback.step(progress)
+        self.clock += time.monotonic() - before  # what a callback takes, such as a measurement, is no training
         if self.stop():
             self._save()
             raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {shlex.quote(str(self.run.path))}")

@@ -146,6 +146,10 @@ def plan_training(
         ("flag", {k: v for k, v in flags.items() if k not in SETTING_NAMES}),
     )
     source = SingleImage(load_picture(data, background=background))
+    if settings.config.eval:
+        from gantool.tasks.evaluate.during import check_schedule  # brings torchvision and SciPy
+
+        check_schedule(settings.config, spec)
     if settings.config.seed is None:
         import secrets
 

@@ -28,6 +28,8 @@ from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 if TYPE_CHECKING:
     import torch
 
+    from gantool.engine.model import GanModel
+
 Say = Callable[[str], None]
 
 
@@ -221,7 +223,7 @@ def fit(
         status = "failed"
         try:
             model = run.new_model(pick_device(device))
-            watchers = [Previews(run.dir, say), *callbacks]
+            watchers = [Previews(run.dir, say), *scores(run, model, say), *callbacks]
             with enough_memory(run.spec.memory_hint):
                 Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
             status = "finished"
@@ -235,6 +237,15 @@ def fit(
             keep_freed_memory(False)
             _set_status(run, status)
     return Run(run.dir)
+
+
+def scores(run: Run, model: GanModel, say: Say) -> list[Callback]:
+    """What measures the model while it trains, where that is asked for."""
+    if not run.settings.eval:
+        return []
+    from gantool.tasks.evaluate.during import Scores  # brings torchvision and SciPy, which take seconds
+
+    return [Scores(run, model, run.settings, say)]
 
 
 def _set_status(run: Run, status: str) -> None:

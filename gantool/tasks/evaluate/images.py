@@ -1,0 +1,216 @@
+"""Metrics on pixels: of pairs of pictures (PSNR, SSIM, LPIPS), of sets (SWD), of samples (MS-SSIM)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+
+from gantool.data.image import Pixels, to_tensor
+from gantool.data.pictures import Item, pair_by_name
+from gantool.engine.devices import pick_device
+from gantool.errors import DataError
+from gantool.metrics import psnr_ssim
+from gantool.metrics.laplacian_swd import laplacian_swd
+from gantool.metrics.lpips import Lpips
+from gantool.metrics.ms_ssim import diversity_ms_ssim
+from gantool.tasks.evaluate.operands import Count, Operand
+from gantool.tasks.evaluate.options import EvalOptions
+from gantool.tasks.evaluate.result import Findings
+from gantool.weights.store import Found, find
+
+PAIRS = 100  # as AC-GAN takes of each class
+LEVELS = 5  # of MS-SSIM as published
+
+
+def each_pair(
+    a: Operand,
+    b: Operand,
+    options: EvalOptions,
+    found: Findings,
+    count: Count,
+    compare: Callable[[Item, Item], dict[str, float]],
+) -> None:
+    """`compare` each picture of `b` with its partner in `a` (by name, or the only one): rows, and their means.
+
+    `b` is streamed; of `a` one picture is held at a time.
+    """
+    partners: dict[str, list[int]] = {}
+    for i, j in pair_by_name(a.pictures, b.pictures):
+        partners.setdefault(b.pictures.names[j], []).append(i)
+    held: tuple[int, Item] | None = None
+    for item in counted(b, count):
+        for i in partners.get(item.name, ()):
+            if held is None or held[0] != i:
+                try:
+                    held = i, a.pictures.read(i)
+                except DataError as error:
+                    if not options.skip_bad or len(a.pictures) == 1:
+                        raise
+                    a.pictures.skipped.append((a.pictures.names[i], error.what))
+                    continue
+            figures = compare(held[1], item)
+            found.pairs.append({"real": held[1].name, "fake": item.name, **figures})
+    if not found.pairs:
+        raise DataError(f"No pair of {a.label} and {b.label} could be read.", "Look at the pictures.")
+    for key in (key for key in found.pairs[0] if key not in ("real", "fake")):
+        found.values[key] = sum(row[key] for row in found.pairs) / len(found.pairs)
+    found.protocol["pairs"] = len(found.pairs)
+    found.protocol["resize"] = "none"
+
+
+def _of_one_size(a: Operand, b: Operand, real: Item, fake: Item) -> None:
+    if real.pixels.shape != fake.pixels.shape:
+        (h, w), (h2, w2) = real.pixels.shape[:2], fake.pixels.shape[:2]
+        raise DataError(
+            f"{real.name} in {a.label} is {w}x{h}, {fake.name} in {b.label} is {w2}x{h2}.",
+            "Make both of one size; gantool never resizes what it compares pixel by pixel.",
+        )
+
+
+def _convention(options: EvalOptions, found: Findings) -> tuple[int, bool]:
+    """Border and luma: as said, or super-resolution's for a factor, or everything."""
+    crop = options.crop if options.crop is not None else (options.scale or 0)
+    y = options.y if options.y is not None else options.scale is not None
+    found.protocol["channels"] = "Y of BT.601 as in MATLAB, not rounded" if y else "R, G, B"
+    found.protocol["crop"] = crop
+    found.protocol["peak"] = 255
+    return crop, y
+
+
+def psnr(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """Mean of the pairs' PSNRs."""
+    _by_pixels("psnr", psnr_ssim.psnr, a, b, options, found, count)
+    same = sum(math.isinf(row["psnr"]) for row in found.pairs)
+    if same:
+        found.warnings.append(f"{same} of {len(found.pairs)} pairs are equal pictures, whose PSNR is infinite.")
+
+
+def ssim(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """Mean of the pairs' SSIMs."""
+    found.protocol["window"] = "11x11 Gaussian, sigma 1.5, valid region"
+    _by_pixels("ssim", psnr_ssim.ssim, a, b, options, found, count)
+
+
+def _by_pixels(
+    name: str,
+    value: Callable[..., float],
+    a: Operand,
+    b: Operand | None,
+    options: EvalOptions,
+    found: Findings,
+    count: Count,
+) -> None:
+    """Border and luma as said, or super-resolution's for a factor, or everything."""
+    assert b is not None
+    crop = options.crop if options.crop is not None else (options.scale or 0)
+    y = options.y if options.y is not None else options.scale is not None
+    found.protocol["channels"] = "Y of BT.601 as in MATLAB, not rounded" if y else "R, G, B"
+    found.protocol |= {"crop": crop, "peak": 255}
+
+    def compare(real: Item, fake: Item) -> dict[str, float]:
+        _of_one_size(a, b, real, fake)
+        return {name: value(real.pixels, fake.pixels, crop=crop, y=y)}
+
+    each_pair(a, b, options, found, count, compare)
+
+
+def lpips_weights(options: EvalOptions) -> tuple[Found, Found]:
+    """LPIPS's backbone and linear layers. Raises DataError where they are not there."""
+    backbone = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}[options.net]
+    heads = f"lpips-{options.net}"
+    return (
+        find(options.weights, wanted=backbone) if options.weights else find(backbone),
+        find(options.heads, wanted=heads) if options.heads else find(heads),
+    )
+
+
+def lpips(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """Mean of the pairs' distances."""
+    assert b is not None
+    network = lpips_network(options, found)
+
+    def compare(real: Item, fake: Item) -> dict[str, float]:
+        _of_one_size(a, b, real, fake)
+        with torch.inference_mode():
+            return {"lpips": network.distance(to_tensor(real.pixels), to_tensor(fake.pixels)).item()}
+
+    each_pair(a, b, options, found, count, compare)
+
+
+def lpips_network(options: EvalOptions, found: Findings) -> Lpips:
+    """The network, with its weights said in the protocol."""
+    backbone, heads = lpips_weights(options)
+    network = Lpips.from_files(options.net, backbone.path, heads.path, device=pick_device(options.device))
+    found.protocol["lpips"] = f"v0.1, {options.net}"
+    weights_said(found, "lpips weights", backbone)
+    weights_said(found, "lpips heads", heads)
+    return network
+
+
+def weights_said(found: Findings, key: str, weights: Found) -> None:
+    """Name a file of weights in the protocol, and warn where nobody vouches for it."""
+    found.protocol[key] = {"name": weights.name, "sha256": weights.sha256}
+    if not weights.verified:
+        found.warnings.append(
+            f"{weights.path} is not a published file that gantool knows: the figure compares only with others of it."
+        )
+
+
+def swd(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """Karras's sliced Wasserstein distances, and their mean."""
+    assert b is not None
+    seed = options.seed or 0
+    levels = laplacian_swd(
+        (item.pixels for item in counted(a, count)), (item.pixels for item in counted(b, count)), seed=seed
+    )
+    found.values["swd"] = levels.mean
+    found.values.update({f"swd_{side}": value for side, value in levels.levels.items()})
+    found.protocol |= {"pictures": levels.pictures, "seed": seed}
+    if len(a.pictures) != len(b.pictures):
+        found.warnings.append(
+            f"{a.label} has {len(a.pictures)} pictures and {b.label} {len(b.pictures)}: the first "
+            f"{levels.pictures} of each were compared."
+        )
+
+
+def counted(side: Operand, count: Count) -> Iterator[Item]:
+    """The pictures of a side, one after the other, with progress."""
+    total = len(side.pictures)
+    for done, item in enumerate(side.pictures):
+        yield item
+        count(side.label, done + 1, total)
+
+
+def ms_ssim(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """Mean MS-SSIM of random pairs of samples."""
+    ms_ssim_of(_Lazy(a, count), options, found)
+
+
+def ms_ssim_of(samples: Sequence[Pixels], options: EvalOptions, found: Findings) -> None:
+    """The same of pictures, or of what reads them when asked."""
+    pairs, seed = options.pairs or PAIRS, options.seed or 0
+    likeness = diversity_ms_ssim(samples, pairs=pairs, seed=seed)
+    found.values["ms_ssim"] = likeness.mean
+    found.protocol["ms-ssim"] = {"pairs": likeness.pairs, "levels": likeness.levels, "seed": seed}
+    if likeness.levels < LEVELS:
+        found.warnings.append(
+            f"The pictures are too small for the {LEVELS} scales of MS-SSIM: {likeness.levels} were taken."
+        )
+
+
+class _Lazy(Sequence[Pixels]):
+    """The pictures of a side, each read when it is asked for."""
+
+    def __init__(self, side: Operand, count: Count) -> None:
+        self.side, self.show, self.done = side, count, 0
+
+    def __len__(self) -> int:
+        return len(self.side.pictures)
+
+    def __getitem__(self, i: Any) -> Any:
+        self.done += 1
+        self.show("pictures read", self.done, 2 * PAIRS)
+        return self.side.pictures.read(int(i)).pixels

@@ -1,0 +1,127 @@
+"""`evaluate`: one metric on one or two sides, from whatever they are given as."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gantool.errors import UsageError
+from gantool.files import check_target
+from gantool.tasks.evaluate import images, sets, single
+from gantool.tasks.evaluate.operands import Count, Opener, Operand, Say, quiet, silent, trained_on
+from gantool.tasks.evaluate.options import ONE, PAIR, SAMPLES, SETS, EvalOptions, Metric, metric_of
+from gantool.tasks.evaluate.result import Evaluation, Findings
+
+if TYPE_CHECKING:
+    from gantool.metrics.frechet import Statistics
+
+_SINGLE_N, _SET_N = 50, 10_000  # samples drawn where nothing else is said
+
+_MEASURES = {
+    "sifid": single.sifid,
+    "patch-swd": single.patch_swd,
+    "diversity": single.diversity,
+    "fid": sets.fid,
+    "kid": sets.kid,
+    "is": sets.inception_score,
+    "prdc": sets.prdc,
+    "swd": images.swd,
+    "ms-ssim": images.ms_ssim,
+    "psnr": images.psnr,
+    "ssim": images.ssim,
+    "lpips": images.lpips,
+}
+
+
+def evaluate(
+    metric: str,
+    a: str | Path,
+    b: str | Path | None = None,
+    options: EvalOptions | None = None,
+    *,
+    say: Say = quiet,
+    count: Count = silent,
+) -> Evaluation:
+    """Measure pictures.
+
+    Args:
+        metric: a name in `METRICS`.
+        a: the real or true pictures, or for metrics of one set that set: a file, folder, zip or array, for fid
+            also .npz statistics. A run (path, id prefix or `latest`) draws pictures.
+        b: the pictures to judge, likewise. Metrics of one real picture take a run alone, too: it is then
+            compared with the picture that it was trained on.
+        options: see `EvalOptions`.
+        say, count: take sentences and progress, for people.
+
+    Raises:
+        UsageError: operands or options that do not fit the metric.
+        DataError, RunError: what is wrong with pictures, weights or runs, in one sentence.
+    """
+    wanted, options = metric_of(metric), options or EvalOptions()
+    if wanted.takes in (PAIR, SETS) and b is None:
+        raise UsageError(f"{wanted.name} compares two sides.", f"Write: gantool eval {wanted.name} REAL FAKE")
+    if wanted.takes == SAMPLES and b is not None:
+        raise UsageError(f"{wanted.name} looks at one set of pictures.", f"Write: gantool eval {wanted.name} PICTURES")
+    check(wanted, options)
+    opener = Opener(options, say, default_n(wanted))
+    statistics = wanted.name == "fid"
+    first = opener.open(a, statistics)
+    second = opener.open(b, statistics) if b is not None else None
+    if wanted.takes == ONE and second is None:
+        first, second = trained_on(first), first
+    return measure(wanted, first, second, options, count)
+
+
+def measure(metric: Metric, a: Operand, b: Operand | None, options: EvalOptions, count: Count = silent) -> Evaluation:
+    """`evaluate` on operands that are open."""
+    found = Findings()
+    _MEASURES[metric.name](a, b, options, found, count)
+    sides = {"real" if b is not None else "pictures": a.describe()} | ({"fake": b.describe()} if b is not None else {})
+    for side in filter(None, (a, b)):
+        found.warnings += side.warnings(metric.takes in (SETS, SAMPLES))
+    warnings = tuple(dict.fromkeys(found.warnings))
+    return Evaluation(metric.name, found.values, metric.better, sides | found.protocol, tuple(found.pairs), warnings)
+
+
+def default_n(metric: Metric) -> int:
+    """Samples that a run draws where the user does not say."""
+    return _SINGLE_N if metric.takes == ONE or metric.name == "ms-ssim" else _SET_N
+
+
+def check(metric: Metric, options: EvalOptions) -> None:
+    """Refuse what could not be measured for want of weights, before anything is drawn or trained.
+
+    Raises:
+        DataError: the file of a network is not there, and what to do about it.
+    """
+    if metric.name == "sifid":
+        single.sifid_weights(options)
+    elif metric.name == "lpips":
+        images.lpips_weights(options)
+    elif metric.name in ("fid", "kid", "is", "prdc"):
+        sets.check_network(options)
+
+
+def save_statistics(
+    pictures: str | Path,
+    file: Path,
+    options: EvalOptions | None = None,
+    *,
+    say: Say = quiet,
+    count: Count = silent,
+) -> Evaluation:
+    """Write mean and covariance of the features of a set to .npz, as pytorch-fid reads and writes them.
+
+    Raises:
+        RunError: `file` cannot be written, or exists: nothing is overwritten.
+    """
+    options = options or EvalOptions()
+    check_target(file, overwrite=False)
+    sets.check_network(options)
+    side = Opener(options, say, _SET_N).open(pictures)
+    found = Findings()
+    statistics: Statistics = sets.statistics_of(side, options, found, count)
+    protocol = {"pictures": side.describe(), **found.protocol}
+    replace(statistics, protocol=protocol).save(file, overwrite=False)
+    return Evaluation("stats", {}, "lower", protocol, (), tuple(found.warnings + side.warnings(True)))

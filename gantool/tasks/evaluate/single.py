@@ -1,0 +1,136 @@
+"""Metrics of one picture and pictures made from it: SIFID, patch SWD, and how much the samples differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from gantool.data.image import Pixels, to_tensor
+from gantool.data.pictures import Item
+from gantool.engine.devices import pick_device
+from gantool.errors import DataError, UsageError
+from gantool.metrics import single_image
+from gantool.metrics.frechet import Statistics, frechet_distance
+from gantool.metrics.sifid import LAYER_NAMES, Sifid
+from gantool.tasks.evaluate.images import PAIRS, each_pair, lpips_network, lpips_weights, ms_ssim_of, weights_said
+from gantool.tasks.evaluate.operands import Count, Operand, silent
+from gantool.tasks.evaluate.options import EvalOptions
+from gantool.tasks.evaluate.result import Findings
+from gantool.weights.store import Found, MissingWeights, find
+
+INCEPTION = "inception-torchvision"
+SMALLEST = 26  # pixels of a side, whose quarter is rounded to the 7 of a patch
+MOST_SAMPLES = 100  # whose spread is measured: SinGAN's number
+COPIES = "A generator that copies its picture wins this metric: read it together with a figure of diversity."
+
+
+def sifid_weights(options: EvalOptions) -> Found:
+    """torchvision's Inception. Raises DataError where it is not there, UsageError where it has no such layer."""
+    if options.layer is not None and options.layer not in LAYER_NAMES:
+        layers = ", ".join(map(str, LAYER_NAMES))
+        raise UsageError(f"Inception has no layer {options.layer}.", f"Take one of {layers}.")
+    return find(options.weights, wanted=INCEPTION) if options.weights else find(INCEPTION)
+
+
+def sifid(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """Mean SIFID over the pairs."""
+    assert b is not None
+    weights = sifid_weights(options)
+    network = Sifid(weights.path, options.layer or 64, pick_device(options.device))
+    weights_said(found, "network", weights)
+    found.protocol |= {"layer": f"{network.layer} channels, {network.layer_name}", "ddof": 1}
+    known: dict[str, Statistics] = {}  # of the last real picture, which may have many fakes
+
+    def compare(real: Item, fake: Item) -> dict[str, float]:
+        if real.name not in known:
+            known.clear()
+            known[real.name] = network.statistics(real.pixels)
+        return {"sifid": frechet_distance(known[real.name], network.statistics(fake.pixels))}
+
+    each_pair(a, b, options, found, count, compare)
+    _spread_beside(a, b, options, found)
+
+
+def patch_swd(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """Mean patch SWD over the pairs, at three sizes."""
+    assert b is not None
+    seed = options.seed or 0
+
+    def compare(real: Item, fake: Item) -> dict[str, float]:
+        for item in (real, fake):
+            if min(item.pixels.shape[:2]) < SMALLEST:
+                raise DataError(
+                    f"{item.name} is {item.pixels.shape[1]}x{item.pixels.shape[0]}: a quarter of it must hold a "
+                    "patch of 7x7.",
+                    f"Use pictures of {SMALLEST} pixels a side or more.",
+                )
+        sizes = single_image.patch_swd_pyramid(to_tensor(real.pixels), to_tensor(fake.pixels), seed=seed)
+        return {"patch_swd": sum(sizes) / 3, **dict(zip(("full", "half", "quarter"), sizes, strict=True))}
+
+    each_pair(a, b, options, found, count, compare)
+    found.protocol |= {"patch": "7x7", "directions": 256, "quantiles": 2000, "seed": seed}
+    _spread_beside(a, b, options, found)
+
+
+def _spread_beside(a: Operand, b: Operand, options: EvalOptions, found: Findings) -> None:
+    """Diversity next to a figure that copying wins, where there are samples of one size to take it from."""
+    if len(a.pictures) > 1 or len(b.pictures) < 2:
+        found.warnings.append(COPIES)
+    else:
+        spread = Findings()
+        try:
+            diversity(a, b, EvalOptions(device=options.device, seed=options.seed, net=options.net), spread, silent)
+        except (DataError, UsageError) as error:
+            found.warnings += [COPIES, f"Diversity was not measured: {error.what}"]
+            return
+        found.values.update(spread.values)
+        found.protocol["diversity"] = spread.protocol
+
+
+def diversity(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
+    """SinGAN's spread of pixels, mean MS-SSIM of pairs of samples, and their mean LPIPS where its weights are."""
+    assert b is not None
+    if len(a.pictures) != 1:
+        raise UsageError(
+            f"{a.label} has {len(a.pictures)} pictures; diversity is that of samples made from one.",
+            "Give one real picture, then the samples made from it.",
+        )
+    if len(b.pictures) < 2:
+        raise UsageError(f"{b.label} has one picture, which has no spread.", "Give two samples or more.")
+    names = range(min(len(b.pictures), MOST_SAMPLES))
+    samples: list[Pixels] = []
+    for j in names:
+        samples.append(b.pictures.read(j).pixels)
+        count("samples", j + 1, len(names))
+    same_size(samples, b.label)
+    real = to_tensor(a.pictures.read(0).pixels)
+    stacked = torch.cat([to_tensor(sample) for sample in samples])
+    try:
+        found.values["diversity"] = single_image.diversity(stacked, real)
+    except ValueError as error:
+        raise DataError(f"{a.label} has one grey only, with which no spread can be compared.", "") from error
+    found.protocol["samples"] = len(samples)
+    ms_ssim_of(samples, options, found)
+    try:
+        lpips_weights(options)
+    except MissingWeights:
+        if options.weights or options.heads:
+            raise
+        found.protocol["lpips"] = "not measured: its weights are not there"
+        return
+    network = lpips_network(options, found)
+    spread = network.pairwise_mean(stacked, pairs=options.pairs or PAIRS, seed=options.seed or 0)
+    found.values["lpips"] = spread.mean
+    found.protocol["lpips pairs"] = spread.pairs
+
+
+def same_size(pictures: Sequence[Pixels], label: str) -> None:
+    """Refuse samples of different sizes, which cannot be compared pixel by pixel."""
+    sizes = sorted({(p.shape[1], p.shape[0]) for p in pictures})
+    if len(sizes) > 1:
+        (w, h), (w2, h2) = sizes[0], sizes[-1]
+        raise DataError(
+            f"The pictures of {label} have different sizes, such as {w}x{h} and {w2}x{h2}.",
+            "Draw or resize them to one size.",
+        )
