@@ -81,9 +81,10 @@ def list_all(talk: Talk) -> Result:
 
 def path(talk: Talk, name: NAME) -> Result:
     """Print where a network's file is."""
+    from gantool.weights.catalogue import get
     from gantool.weights.store import find
 
-    return _result(find(name))
+    return _result(find(get(name).name))
 
 
 def import_file(

@@ -51,6 +51,7 @@ CALLS = {
     "info": ["info", "consingan"],
     "config init": ["config", "init", "consingan"],
     "config show": ["config", "show", "RUN"],
+    "weights list": ["weights", "list"],
     "doctor": ["doctor"],
 }
 
