@@ -58,7 +58,7 @@ class ZipPictures:
             raise DataError(f"No pictures in {path} (found {what_was_found(others)}).", READS)
         names = sorted(members, key=natural_key)
         self.names: Sequence[str] = [printable(name) for name in names]
-        self.remarks = [f"{doubled} members have the name of a later one, which was read"] if doubled else []
+        self.remarks = [f"{doubled} left out: a later member has the same name"] if doubled else []
         self._members = [members[name] for name in names]
 
     def load(self, index: int, colour: Colour) -> tuple[Pixels, list[str], bool]:

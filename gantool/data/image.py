@@ -180,8 +180,10 @@ def read_bytes(path: Path) -> bytes:
         raise DataError(f"{path} is not a regular file.", "Save the picture to a file first.")
     try:
         with open(path, "rb") as file:
-            if path.stat().st_size <= MAX_BYTES:
-                data = file.read(MAX_BYTES + 1)  # bounded, should the file grow meanwhile
+            size = path.stat().st_size
+            if size <= MAX_BYTES:
+                # Not all it can be: read() takes the memory that it is told at once. Some files say 0 but are not.
+                data = file.read(max(size, 1 << 16) + 1)
                 if 0 < len(data) <= MAX_BYTES:
                     return data
                 if not data:

@@ -169,11 +169,11 @@ class Pictures:
         try:
             return self._source.load(index, self._colour)
         except DataError as error:
-            return error
+            return DataError(error.what, error.hint)  # without the traceback, which keeps the file's bytes
 
     def _sentence(self, error: DataError) -> str:
         """What is wrong with one picture, named within the set."""
-        return printable(error.what.replace(f"{self._path}{os.sep}", "")).removesuffix(".")
+        return printable(error.what.replace(f"{self._path}{os.sep}", "", 1)).removesuffix(".")
 
     def _unreadable(self, errors: list[DataError]) -> DataError:
         if self.kind == "file":

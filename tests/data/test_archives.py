@@ -104,7 +104,7 @@ def test_of_members_with_one_name_the_last_is_read(path):
     pictures = open_pictures(path)
     (item,) = pictures
     np.testing.assert_array_equal(item.pixels, noise(seed=2))
-    assert pictures.notes == ["1 members have the name of a later one, which was read"]
+    assert pictures.notes == ["1 left out: a later member has the same name"]
 
 
 def test_a_zip_without_pictures_says_what_it_has(path):

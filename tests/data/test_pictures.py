@@ -4,6 +4,8 @@ import pickle
 import signal
 import threading
 import time
+import tracemalloc
+import warnings
 from collections import Counter
 
 import numpy as np
@@ -179,6 +181,28 @@ def test_bad_pictures_can_be_left_out(damaged):
         assert len(pictures) == 12
 
 
+def test_links_to_nowhere_and_names_like_the_folder(folder):
+    (folder / "20.png").symlink_to(folder / "none")
+    (folder / "set").mkdir()
+    (folder / "set" / "set.png").write_bytes(b"")
+    with pytest.raises(DataError, match=r": There is no file 20\.png; set/set\.png is empty \(0 bytes\)\.") as caught:
+        list(open_pictures(folder))
+    assert caught.value.what.startswith("2 of 14 ")
+
+
+def test_what_is_left_out_takes_no_memory(tmp_path):
+    for k in range(20):
+        (tmp_path / f"{k}.png").write_bytes(bytes(1 << 20))
+    save(tmp_path / "20.png", noise())
+    pictures = open_pictures(tmp_path, skip_bad=True, threads=1)
+    tracemalloc.start()
+    assert len(list(pictures)) == 1
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(pictures.skipped) == 20
+    assert peak < 5 << 20
+
+
 def test_leaving_out_all_pictures_is_an_error(folder):
     for k in range(12):
         (folder / f"{k}.png").write_text("none")
@@ -271,6 +295,17 @@ def test_a_programming_error_is_not_a_bad_picture(folder, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         list(open_pictures(folder, skip_bad=True))
     assert not decoders()
+
+
+def test_odd_metadata_is_no_warning_in_threads_either(tmp_path):
+    broken = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\xff\0\0\0\xff\xff\0\0"
+    path = save(tmp_path / "a.jpg", noise(), exif=broken)
+    with pytest.warns(UserWarning, match="Tag data|Corrupt EXIF"), Image.open(path) as image:
+        image.getexif().get(274)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(list(open_pictures(tmp_path))) == 1
+    assert caught == []
 
 
 def test_two_sets_at_once_and_pickled_ones(folder):
