@@ -158,6 +158,23 @@ def test_a_whole_part_is_only_verified(server, folder):
     assert server.asked == []
 
 
+def test_a_server_that_sends_another_part(server, folder):
+    broken_after(server, HALF, folder)
+
+    def other(handler):
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes 0-{SIZE - 1}/{SIZE}")
+        handler.send_header("Content-Length", str(SIZE))
+        handler.end_headers()
+        handler.wfile.write(CONTENT)
+
+    server.answers = [other]
+    said = Talk()
+    assert fetch("toy", url=server.url, say=said).path.read_bytes() == CONTENT
+    assert ranges(server) == ["bytes=150000-", None]
+    assert "since the server sent another part than it was asked for" in said[1]
+
+
 @pytest.mark.parametrize("size", [SIZE, None])
 def test_a_part_that_is_too_long_is_begun_anew(server, folder, toy, size):
     toy(size=size)  # unknown: the server refuses the range with 416
