@@ -1,0 +1,121 @@
+"""Features of pictures from FID's Inception network: what FID, KID, the inception score and PRDC are computed from.
+
+Heusel et al. 2017, "GANs Trained by a Two Time-Scale Update Rule", Sec. 3. The network is the one of 2015-12-05;
+what happens to a picture before it enters differs between programs and is said by a `Protocol`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+
+from gantool.data.decode import Pixels
+from gantool.metrics.batches import Features, in_background, in_batches, levels
+from gantool.metrics.inception_network import LAYERS, exact, fid_inception
+from gantool.metrics.protocols import PROTOCOLS, Protocol, Resize
+
+__all__ = ["LAYERS", "PROTOCOLS", "Features", "InceptionFeatures", "Protocol", "resize_299", "tf1_bilinear"]
+
+SIDE = 299
+
+
+class InceptionFeatures:
+    """FID's Inception as a function from pictures to features.
+
+    Args:
+        weights: torch-fidelity's or pytorch-fid's published file (the same content).
+        protocol: how pictures enter the network, or its name in `PROTOCOLS`.
+        device: where the network works; the same float32 arithmetic everywhere, TF32 is not used.
+        layer: 2048 (the last, averaged over positions), 768 (before the auxiliary classifier), 192 or 64 (after the
+            second and the first max-pool), all averaged over positions, as pytorch-fid numbers them.
+        batch: pictures at a time; None picks what is fast on the device.
+
+    Attributes:
+        protocol: the one used.
+        dimension: numbers per picture, the layer's.
+
+    Raises:
+        DataError: the file is missing, damaged or holds another network.
+        ValueError: there is no such layer.
+        KeyError: there is no protocol of that name.
+    """
+
+    def __init__(
+        self, weights: str | Path, protocol: str | Protocol = "torch-fidelity", device: str | torch.device = "cpu",
+        *, layer: int = 2048, batch: int | None = None,
+    ) -> None:  # fmt: skip
+        if layer not in LAYERS:
+            raise ValueError(f"layer must be one of {LAYERS}, got {layer}")
+        self.protocol = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+        self.dimension = layer
+        self.device = torch.device(device)
+        self.batch = batch or (8 if self.device.type == "cpu" else 64)
+        stages, classifier = fid_inception(Path(weights), layer)
+        self._stages = stages.to(self.device)
+        self._classifier = classifier.to(self.device) if layer == 2048 else None
+
+    def __call__(self, pictures: Iterable[Pixels]) -> Iterator[Features]:
+        """Features of pictures (H, W, 3) uint8 of any sizes, in order, a batch at a time.
+
+        The logits are those without bias that the inception score is defined by; only layer 2048 has them.
+        `pictures` is iterated over in a thread of its own, so that decoding goes on while the network works; what it
+        raises is raised here. Memory does not grow with the number of pictures.
+        """
+        prepared = (resize_299(picture, self.protocol.resize) for picture in pictures)
+        for batch in in_background(map(torch.stack, in_batches(prepared, self.batch))):
+            yield self.evaluate(batch)
+
+    def evaluate(self, batch: Tensor) -> Features:
+        """Features of pictures that are 299x299 already: (N, 3, 299, 299) float32, levels in [0, 255]."""
+        with exact():
+            x = batch.to(self.device, memory_format=torch.channels_last)
+            x = (x - self.protocol.centre) / self.protocol.half_range
+            x = self._stages(x)
+            if self.dimension < 768:
+                x = F.max_pool2d(x, 3, stride=2)
+            features = x.mean((2, 3))
+            logits = None if self._classifier is None else features @ self._classifier.T
+            return Features(features.cpu().numpy(), None if logits is None else logits.cpu().numpy())
+
+
+def resize_299(picture: Pixels, resize: Resize) -> Tensor:
+    """A picture (H, W, 3) uint8 at Inception's size: (3, 299, 299) float32, levels in [0, 255] (see `Protocol`)."""
+    with torch.inference_mode():
+        if resize == "pil-bicubic":
+            return torch.from_numpy(_pil_bicubic(picture))
+        x = levels(picture).float()
+        if resize == "tf1-bilinear":
+            return tf1_bilinear(x, (SIDE, SIDE))
+        return F.interpolate(x[None], size=(SIDE, SIDE), mode="bilinear", align_corners=False)[0]
+
+
+def tf1_bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
+    """(..., H, W) to (..., *size) as TensorFlow 1's `resize_bilinear` does without `align_corners`.
+
+    Output pixel i lies at i · H / size from the first pixel, pixel centres are not heeded, nothing is smoothed.
+    Columns before rows, in float32: TensorFlow's order, and so its rounding.
+    """
+    for axis, length in ((-1, size[1]), (-2, size[0])):
+        n = x.shape[axis]
+        at = torch.arange(length, dtype=torch.float32, device=x.device) * torch.tensor(n / length, dtype=torch.float32)
+        below = at.long().clamp_max(n - 1)
+        above = (below + 1).clamp_max(n - 1)
+        fraction = at - below
+        if axis == -2:
+            fraction = fraction[:, None]
+        low, high = x.index_select(axis, below), x.index_select(axis, above)
+        x = low + (high - low) * fraction
+    return x
+
+
+def _pil_bicubic(picture: Pixels) -> npt.NDArray[np.float32]:
+    channels = [Image.fromarray(picture[..., c].astype(np.float32)) for c in range(3)]
+    resized = [np.asarray(channel.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for channel in channels]
+    return np.stack(resized).clip(0, 255)
