@@ -14,6 +14,7 @@ from torch import Tensor
 
 #: Projected values held at once (64 MB of float32): a large picture takes its directions in several goes.
 _VALUES_AT_ONCE = 2**24
+_FACTORS = (1.0, 0.5, 0.25)
 #: ITU-R BT.601 luma of red, green, blue.
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -52,14 +53,16 @@ def patch_swd(
 
 
 def patch_swd_pyramid(
-    real: Tensor, fake: Tensor, *, patch: int = 7, directions: int = 256, quantiles: int = 2000, seed: int = 0
-) -> tuple[float, float, float]:
+    real: Tensor, fake: Tensor, *, patch: int = 7, directions: int = 256, quantiles: int = 2000, seed: int = 0,
+    sizes: int = 3,
+) -> tuple[float, ...]:  # fmt: skip
     """`patch_swd` at full, half and quarter size: texture, objects, layout.
 
     Args:
         real, fake: pictures (1, 3, H, W) in [-1, 1], sizes may differ; a quarter of the shorter
-            side must still hold a patch.
+            side must still hold a patch (see `sizes_for`).
         patch, directions, quantiles, seed: as in `patch_swd`.
+        sizes: how many of the three, from full size on.
 
     Both pictures are reduced from full size by antialiased bilinear interpolation, sides rounded. One
     generator draws new directions for each size, so that the luck of a draw does not shift all three figures
@@ -75,7 +78,12 @@ def patch_swd_pyramid(
         weight = unit_directions(directions, patch, generator)
         return _distance(_reduced(real, factor), _reduced(fake, factor), weight, quantiles)
 
-    return at(1.0), at(0.5), at(0.25)
+    return tuple(at(factor) for factor in _FACTORS[:sizes])
+
+
+def sizes_for(shortest: int, patch: int = 7) -> int:
+    """At how many of full, half and quarter size pictures whose shortest side is this hold a patch: 0 to 3."""
+    return sum(round(shortest * factor) >= patch for factor in _FACTORS)
 
 
 def diversity(samples: Tensor, real: Tensor) -> float:
@@ -113,8 +121,8 @@ def _on_cpu(picture: Tensor, name: str) -> Tensor:
 
 def _grey(pictures: Tensor) -> Tensor:
     """(N, 3, H, W) to (N, H, W), in float64: a spread is a small difference of large sums."""
-    pictures = pictures.detach().to("cpu", torch.float64)
-    return torch.einsum("nchw,c->nhw", pictures, torch.tensor(_LUMA, dtype=torch.float64))
+    luma = torch.tensor(_LUMA, dtype=torch.float64)
+    return torch.stack([torch.einsum("chw,c->hw", p.detach().to("cpu", torch.float64), luma) for p in pictures])
 
 
 def _reduced(picture: Tensor, factor: float) -> Tensor:

@@ -55,8 +55,9 @@ def each_pair(
             found.pairs.append({"real": held[1].name, "fake": item.name, **figures})
     if not found.pairs:
         raise DataError(f"No pair of {a.label} and {b.label} could be read.", "Look at the pictures.")
-    for key in (key for key in found.pairs[0] if key not in ("real", "fake")):
-        found.values[key] = sum(row[key] for row in found.pairs) / len(found.pairs)
+    for key in (key for key in found.pairs[0] if all(key in row for row in found.pairs)):
+        if key not in ("real", "fake"):
+            found.values[key] = sum(row[key] for row in found.pairs) / len(found.pairs)
     found.protocol["pairs"] = len(found.pairs)
     found.protocol["resize"] = "none"
 

@@ -20,7 +20,7 @@ from gantool.tasks.evaluate.result import Findings
 from gantool.weights.store import Found, MissingWeights, find
 
 INCEPTION = "inception-torchvision"
-SMALLEST = 26  # pixels of a side, whose quarter is rounded to the 7 of a patch
+SIZES = ("full", "half", "quarter")
 MOST_SAMPLES = 100  # whose spread is measured: SinGAN's number
 COPIES = "A generator that copies its picture wins this metric: read it together with a figure of diversity."
 
@@ -56,19 +56,23 @@ def patch_swd(a: Operand, b: Operand | None, options: EvalOptions, found: Findin
     """Mean patch SWD over the pairs, at three sizes."""
     assert b is not None
     seed = options.seed or 0
+    fewest = [len(SIZES)]
 
     def compare(real: Item, fake: Item) -> dict[str, float]:
-        for item in (real, fake):
-            if min(item.pixels.shape[:2]) < SMALLEST:
-                raise DataError(
-                    f"{item.name} is {item.pixels.shape[1]}x{item.pixels.shape[0]}: a quarter of it must hold a "
-                    "patch of 7x7.",
-                    f"Use pictures of {SMALLEST} pixels a side or more.",
-                )
-        sizes = single_image.patch_swd_pyramid(to_tensor(real.pixels), to_tensor(fake.pixels), seed=seed)
-        return {"patch_swd": sum(sizes) / 3, **dict(zip(("full", "half", "quarter"), sizes, strict=True))}
+        shortest = min(*real.pixels.shape[:2], *fake.pixels.shape[:2])
+        n = single_image.sizes_for(shortest)
+        if n == 0:
+            raise DataError(
+                f"{real.name} or {fake.name} has a side of {shortest} pixels, which holds no patch of 7x7.",
+                "Use pictures of 27 pixels a side or more, whose quarter holds one.",
+            )
+        fewest[0] = min(fewest[0], n)
+        distances = single_image.patch_swd_pyramid(to_tensor(real.pixels), to_tensor(fake.pixels), seed=seed, sizes=n)
+        return {"patch_swd": sum(distances) / n, **dict(zip(SIZES, distances, strict=False))}
 
     each_pair(a, b, options, found, count, compare)
+    if fewest[0] < len(SIZES):
+        found.warnings.append("Pictures are too small for all of full, half and quarter size: the mean is of fewer.")
     found.protocol |= {"patch": "7x7", "directions": 256, "quantiles": 2000, "seed": seed}
     _spread_beside(a, b, options, found)
 
