@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import blas, lapack  # type: ignore[import-untyped]
+from scipy.linalg import blas, eigvalsh, lapack  # type: ignore[import-untyped]
 
 from gantool.errors import DataError
 from gantool.files import atomic_write
@@ -201,7 +201,7 @@ class Statistics:
 def frechet_distance(a: Statistics, b: Statistics) -> float:
     """|mu_a - mu_b|² + Tr(S_a) + Tr(S_b) - 2 Tr((S_a S_b)^(1/2)), the squared Fréchet distance: 0 or more.
 
-    With S_a = A Aᵀ and S_b = B Bᵀ the eigenvalues of S_a S_b are those of the symmetric (Aᵀ B)ᵀ (Aᵀ B), so that one
+    With S_a = A Aᵀ and S_b = B Bᵀ the eigenvalues of S_a S_b are those of the symmetric (Aᵀ B) (Aᵀ B)ᵀ, so that one
     symmetric eigenvalue problem, of the smaller of the two ranks, takes the place of a matrix square root.
 
     Raises:
@@ -210,10 +210,10 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     same_dimension(a.mu, b.mu)
     step = a.mu - b.mu
     product = _factor(a).T @ _factor(b)
-    if product.shape[0] < product.shape[1]:
+    if product.shape[0] > product.shape[1]:
         product = product.T
-    eigenvalues = np.linalg.eigvalsh(product.T @ product)
-    trace_root = np.sqrt(eigenvalues.clip(0)).sum()
+    gram = blas.dsyrk(1.0, product.T, trans=1, lower=1)  # the lower triangle of product productᵀ
+    trace_root = np.sqrt(eigvalsh(gram, overwrite_a=True, check_finite=False).clip(0)).sum()
     return max(0.0, float(step @ step + np.trace(a.sigma) + np.trace(b.sigma) - 2 * trace_root))
 
 
@@ -221,7 +221,8 @@ def _factor(statistics: Statistics) -> Floats:
     """F (D, rank) with F Fᵀ = sigma, by Cholesky's factorisation with pivots."""
     sigma = statistics.sigma
     variances = np.diagonal(sigma)
-    upper, pivots, rank, _ = lapack.dpstrf(sigma)  # stops where the largest remaining variance is D eps max(variances)
+    # Stops where the largest variance left is D eps max(variances). The transpose is laid out as LAPACK wants it.
+    upper, pivots, rank, _ = lapack.dpstrf(sigma.T)
     factor = np.empty((len(sigma), rank))
     factor[pivots - 1] = np.tril(upper.T[:, :rank])
     remainder = variances - np.einsum("dr,dr->d", factor, factor)
