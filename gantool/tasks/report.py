@@ -20,6 +20,7 @@ from gantool.settings import Settings
 from gantool.tasks import report_page as html
 from gantool.tasks.report_pictures import image, pictures, short
 from gantool.tasks.report_plot import Curve, plot
+from gantool.tasks.report_scores import measured
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 from gantool.wording import duration
 
@@ -107,6 +108,7 @@ def report(
     sections = [
         html.section("Pictures", *shown),
         html.section("How the losses went", *_curves(facts)),
+        *measured(found),
         html.section("Stage by stage", _stage_table(facts), *_previews(facts)),
         html.section("Settings", *_settings(facts)),
         html.section("Input", _input(facts)),

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gantool.tasks.evaluate.options import METRICS
+
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
 
 
@@ -51,6 +53,7 @@ CALLS = {
     "info": ["info", "consingan"],
     "config init": ["config", "init", "consingan"],
     "config show": ["config", "show", "RUN"],
+    "eval": ["eval", "patch-swd", "RUN", "-n", "2"],
     "weights list": ["weights", "list"],
     "doctor": ["doctor"],
 }
@@ -76,9 +79,12 @@ def test_every_command_is_in_the_overview(cli):
         assert cli(*words, "--help").code == 0
 
 
-@pytest.mark.parametrize("command", ["sample", "animate", "harmonize", "edit", "paint", "superres", "import"])
+PAGED = ["sample", "animate", "harmonize", "edit", "paint", "superres", "import"]
+
+
+@pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats"])
 def test_every_flag_is_on_the_page(cli, command):
-    flags = set(re.findall(r"--[a-z][a-z-]+", cli(command, "--help").out))
+    flags = set(re.findall(r"--[a-z][a-z-]+", cli(*command.split(), "--help").out))
     assert "--out" in flags
     for flag in flags - {"--help"}:
         assert re.search(rf"{flag}(?![a-z-])", TEXT), flag

@@ -15,6 +15,7 @@ COMMANDS = [
     ["train", "consingan"], ["resume"], ["sample"], ["animate"], ["report"], ["runs"], ["runs", "diff"],
     ["families"], ["info"], ["doctor"], ["config", "init"], ["config", "show"],
     ["train", "singan"], ["harmonize"], ["edit"], ["paint"], ["superres"], ["import"],
+    ["eval", "fid"], ["eval", "stats"], ["weights", "list"],
 ]  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def test_listings_and_helps_import_no_torch(trained, plugin_folder):
         ["--help"], ["--version"], ["families"], ["info", "consingan"], ["config", "init", "consingan"],
         ["train", "--help"], ["train", "consingan", "--help"], ["runs", "--out", runs],
         ["runs", "diff", "latest", "latest", "--out", runs], ["config", "show", "latest", "--out", runs],
-        ["train", "nothing", "x.png"],
+        ["eval", "--help"], ["eval", "fid", "--help"], ["weights", "list"], ["train", "nothing", "x.png"],
     ]  # fmt: skip
     code = (
         "import sys; from gantool.cli.main import run\n"
@@ -73,7 +74,7 @@ def test_every_command_has_the_common_flags(cli, words):
 
 def test_help_groups_the_commands(cli):
     text = cli("--help").out
-    for panel in ("Train", "Apply", "Runs", "Setup"):
+    for panel in ("Train", "Apply", "Measure", "Runs", "Setup"):
         assert f"─ {panel} ─" in text
     assert all(words[0] in text for words in COMMANDS)
 

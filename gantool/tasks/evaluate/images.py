@@ -46,6 +46,7 @@ def each_pair(
             if held is None or held[0] != i:
                 try:
                     held = i, a.pictures.read(i)
+                    a.pictures.sizes[held[1].pixels.shape[0], held[1].pixels.shape[1]] += 1
                 except DataError as error:
                     if not options.skip_bad or len(a.pictures) == 1:
                         raise

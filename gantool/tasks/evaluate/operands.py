@@ -16,6 +16,7 @@ from gantool.family import Reconstructs, SampleRequest
 from gantool.metrics.frechet import Statistics
 from gantool.tasks.evaluate.options import EvalOptions
 from gantool.tasks.runs import Run, open_run
+from gantool.tasks.runs import runs as all_runs
 from gantool.tasks.sample import MOST, check_seeds
 
 if TYPE_CHECKING:
@@ -199,11 +200,13 @@ class Opener:
                 return Operand(str(path), "statistics", statistics=Statistics.load(path))
             found = open_pictures(path, background=self.options.background, skip_bad=self.options.skip_bad)
             return Operand(str(path), found.kind, found)
+        if reference != "latest" and not path.exists() and not all_runs(self.options.out):
+            raise DataError(f"There is no file or folder {path}.", "Check the path.")
         try:
             run = open_run(reference, self.options.out)
         except RunError as error:
-            if path.suffix or len(path.parts) > 1:
-                raise DataError(f"There is no file or folder {path}.", "Check the path.") from error
+            if "No run is called" in error.what:
+                raise DataError(f"There is no file, folder or run {path}.", "Check the path.") from error
             raise
         return self.run(run)
 
