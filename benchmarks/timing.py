@@ -46,6 +46,16 @@ def enter_until(model: GanModel, source: SingleImage, k: int) -> None:
         model.prepare(stage, source, Context(model.device, generator, stage))
 
 
+def machine(device: torch.device) -> dict[str, str]:
+    """When and where something was timed, for a file of results."""
+    return {
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "device": device_name(device),
+        "machine": platform.processor() or platform.machine(),
+        "torch": torch.__version__,
+    }
+
+
 def seconds(step: Callable[[], None], device: torch.device, n: int) -> float:
     synchronize(device)
     start = time.perf_counter()
@@ -95,12 +105,5 @@ def compare(
     minutes = [seconds_a_step * iterations / 60 for seconds_a_step in total]
     print(f"a run of {iterations} iterations a stage: {minutes[0]:.0f} min plain, {minutes[1]:.0f} min gantool")
     if args.json:
-        record = {
-            "date": f"{datetime.now(UTC):%Y-%m-%d}",
-            "device": device_name(device),
-            "machine": platform.processor() or platform.machine(),
-            "torch": torch.__version__,
-            "rows": rows,
-            "total_ratio": total[0] / total[1],
-        }
+        record = machine(device) | {"rows": rows, "total_ratio": total[0] / total[1]}
         args.json.write_text(json.dumps(record, indent=1) + "\n")

@@ -10,8 +10,6 @@ from typing import TypeVar, cast
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
 from gantool.data.decode import Pixels
 
@@ -43,15 +41,15 @@ def collect(batches: Iterable[Features]) -> Features:
     return Features(np.concatenate([part.features for part in parts]), np.concatenate(logits) if logits else None)
 
 
-def levels(picture: Pixels) -> Tensor:
-    """A picture (H, W, 3) uint8 as (3, H, W) uint8.
+def channels_first(picture: Pixels) -> Pixels:
+    """A picture (H, W, 3) uint8 as (3, H, W), contiguous.
 
     Raises:
         ValueError: another shape or type.
     """
     if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or 0 in picture.shape:
         raise ValueError(f"a picture is (H, W, 3) uint8, got {picture.dtype} {picture.shape}")
-    return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
+    return np.ascontiguousarray(picture.transpose(2, 0, 1))
 
 
 def in_batches(items: Iterable[T], size: int) -> Iterator[list[T]]:

@@ -21,7 +21,7 @@ from torch import Tensor
 from gantool.data.decode import Pixels
 from gantool.data.imported import read_pth
 from gantool.errors import DataError, UsageError
-from gantool.metrics.batches import Features, in_background, in_batches, levels
+from gantool.metrics.batches import Features, channels_first, in_background, in_batches
 from gantool.metrics.inception_network import exact
 
 #: What a network gives for (N, 3, H, W) uint8: features (N, D), and logits (N, classes) where it has them.
@@ -110,7 +110,7 @@ class Classifier:
             yield Features(features.float().cpu().numpy(), None if logits is None else logits.float().cpu().numpy())
 
     def _prepare(self, picture: Pixels) -> Tensor:
-        x = levels(picture)
+        x = torch.from_numpy(channels_first(picture))
         if self.side is None:
             return x
         red, green, blue = x.float() / 255

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +18,11 @@ from PIL import Image
 from torch import Tensor
 
 from gantool.data.decode import Pixels
-from gantool.metrics.batches import Features, in_background, in_batches, levels
+from gantool.metrics.batches import Features, channels_first, in_background, in_batches
 from gantool.metrics.inception_network import LAYERS, exact, fid_inception
 from gantool.metrics.protocols import PROTOCOLS, Protocol, Resize
 
-__all__ = ["LAYERS", "PROTOCOLS", "Features", "InceptionFeatures", "Protocol", "resize_299", "tf1_bilinear"]
+__all__ = ["LAYERS", "PROTOCOLS", "Features", "InceptionFeatures", "Protocol", "bilinear", "resize_299"]
 
 SIDE = 299
 
@@ -69,8 +70,8 @@ class InceptionFeatures:
         raises is raised here. Memory does not grow with the number of pictures.
         """
         prepared = (resize_299(picture, self.protocol.resize) for picture in pictures)
-        for batch in in_background(map(torch.stack, in_batches(prepared, self.batch))):
-            yield self.evaluate(batch)
+        for batch in in_background(map(np.stack, in_batches(prepared, self.batch))):
+            yield self.evaluate(torch.from_numpy(batch))
 
     def evaluate(self, batch: Tensor) -> Features:
         """Features of pictures that are 299x299 already: (N, 3, 299, 299) float32, levels in [0, 255]."""
@@ -85,37 +86,40 @@ class InceptionFeatures:
             return Features(features.cpu().numpy(), None if logits is None else logits.cpu().numpy())
 
 
-def resize_299(picture: Pixels, resize: Resize) -> Tensor:
-    """A picture (H, W, 3) uint8 at Inception's size: (3, 299, 299) float32, levels in [0, 255] (see `Protocol`)."""
-    with torch.inference_mode():
-        if resize == "pil-bicubic":
-            return torch.from_numpy(_pil_bicubic(picture))
-        x = levels(picture).float()
-        if resize == "tf1-bilinear":
-            return tf1_bilinear(x, (SIDE, SIDE))
-        return F.interpolate(x[None], size=(SIDE, SIDE), mode="bilinear", align_corners=False)[0]
+def resize_299(picture: Pixels, resize: Resize) -> npt.NDArray[np.float32]:
+    """A picture (H, W, 3) uint8 at Inception's size: (3, 299, 299) float32, levels in [0, 255] (see `Protocol`).
+
+    Raises:
+        ValueError: another shape or type.
+    """
+    x = channels_first(picture)
+    if resize == "pil-bicubic":
+        return _pil_bicubic(x)
+    return bilinear(x, (SIDE, SIDE), centres=resize == "torch-bilinear")
 
 
-def tf1_bilinear(x: Tensor, size: tuple[int, int]) -> Tensor:
-    """(..., H, W) to (..., *size) as TensorFlow 1's `resize_bilinear` does without `align_corners`.
+def bilinear(x: npt.NDArray[Any], size: tuple[int, int], centres: bool) -> npt.NDArray[np.float32]:
+    """(..., H, W) to (..., *size), nothing being smoothed.
 
-    Output pixel i lies at i · H / size from the first pixel, pixel centres are not heeded, nothing is smoothed.
-    Columns before rows, in float32: TensorFlow's order, and so its rounding.
+    With `centres`, output pixel i lies at (i + 1/2) H / size - 1/2, as in PyTorch without `align_corners`; else at
+    i H / size, as in TensorFlow 1. Columns before rows, in float32: TensorFlow's order, and so its rounding.
+    In NumPy, since this runs beside the network, whose threads PyTorch would set to this as well.
     """
     for axis, length in ((-1, size[1]), (-2, size[0])):
         n = x.shape[axis]
-        at = torch.arange(length, dtype=torch.float32, device=x.device) * torch.tensor(n / length, dtype=torch.float32)
-        below = at.long().clamp_max(n - 1)
-        above = (below + 1).clamp_max(n - 1)
-        fraction = at - below
-        if axis == -2:
-            fraction = fraction[:, None]
-        low, high = x.index_select(axis, below), x.index_select(axis, above)
+        at = np.arange(length, dtype=np.float32) * np.float32(n / length)
+        if centres:
+            at = (at + np.float32(0.5 * n / length - 0.5)).clip(0)
+        below = at.astype(np.int64).clip(max=n - 1)
+        fraction = (at - below).astype(np.float32).reshape((-1,) if axis == -1 else (-1, 1))
+        low = x.take(below, axis).astype(np.float32)
+        high = x.take((below + 1).clip(max=n - 1), axis)
         x = low + (high - low) * fraction
     return x
 
 
-def _pil_bicubic(picture: Pixels) -> npt.NDArray[np.float32]:
-    channels = [Image.fromarray(picture[..., c].astype(np.float32)) for c in range(3)]
-    resized = [np.asarray(channel.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) for channel in channels]
-    return np.stack(resized).clip(0, 255)
+def _pil_bicubic(x: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    channels = [Image.fromarray(channel.astype(np.float32)) for channel in x]
+    return np.stack(
+        [np.asarray(channel.resize((SIDE, SIDE), Image.Resampling.BICUBIC)).clip(0, 255) for channel in channels]
+    )

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gantool.data.decode import Pixels
 from gantool.errors import DataError
-from gantool.metrics.batches import levels
+from gantool.metrics.batches import channels_first
 from gantool.metrics.frechet import Moments, Statistics, frechet_distance
 from gantool.metrics.inception_network import LAYERS, exact, torchvision_inception
 
@@ -58,12 +58,12 @@ class Sifid:
     def features(self, pixels: Pixels) -> Iterator[Tensor]:
         """Features of a picture (H, W, 3) uint8 at its own size: parts (positions, layer) float32, row by row.
 
-        Memory for layer 64 does not grow with the height; deeper layers hold their maps, some 150 bytes a pixel.
+        Memory for layer 64 does not grow with the height; deeper layers hold their maps, some 250 bytes a pixel.
 
         Raises:
             DataError: the picture is too small for two positions.
         """
-        picture = levels(pixels)
+        picture = torch.from_numpy(channels_first(pixels))
         self._large_enough(picture)
         strips: Iterator[Tensor] = (self._strip(picture, rows) for rows in self._strips(picture))
         if self.layer != LAYERS[0]:
@@ -71,7 +71,9 @@ class Sifid:
             with exact():
                 strips = iter([self._stages.rest(stem)])
         for x in strips:
-            yield x[0].flatten(1).T.cpu()
+            positions = x[0].flatten(1).T
+            for start in range(0, len(positions), _AT_ONCE):
+                yield positions[start : start + _AT_ONCE].cpu()
 
     def statistics(self, pixels: Pixels) -> Statistics:
         """Mean and covariance (divided by positions - 1) over the positions of a picture (H, W, 3) uint8.
