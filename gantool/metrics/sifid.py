@@ -58,7 +58,7 @@ class Sifid:
     def features(self, pixels: Pixels) -> Iterator[Tensor]:
         """Features of a picture (H, W, 3) uint8 at its own size: parts (positions, layer) float32, row by row.
 
-        Memory for layer 64 does not grow with the height; deeper layers hold their maps, some 250 bytes a pixel.
+        Memory for layer 64 does not grow with the height; deeper layers hold their maps, some 160 bytes a pixel.
 
         Raises:
             DataError: the picture is too small for two positions.
