@@ -8,10 +8,12 @@ import re
 import shlex
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import gantool
@@ -34,10 +36,26 @@ def place(tmp_path_factory) -> Path:
     (folder / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
         Image.fromarray(rng.integers(0, 255, (30, 36, 3), dtype=np.uint8)).save(folder / name)
+    (folder / "samples").mkdir()
+    with zipfile.ZipFile(folder / "generated.zip", "w") as archive:
+        for name in ("a.png", "b.png"):
+            Image.fromarray(rng.integers(0, 255, (30, 36, 3), dtype=np.uint8)).save(folder / "samples" / name)
+            archive.write(folder / "samples" / name, name)
     for name in ("composite.png", "edited.png", "painting.png"):
         changed = np.asarray(Image.open(folder / "photo.jpg")).copy()
         changed[8:20, 10:24] = 255 - changed[8:20, 10:24] // 2
         Image.fromarray(changed).save(folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(inception_file, tmp_path_factory) -> Path:
+    """Random ones, taken in as a user's own: the first blocks of torchvision's Inception, and the one of FID."""
+    golden = np.load(Path(__file__).parent / "golden" / "singan_sifid.npz")
+    folder = tmp_path_factory.mktemp("own")
+    first = {key[2:]: torch.from_numpy(golden[key]) for key in golden.files if key.startswith("w/")}
+    torch.save(first, folder / "inception-torchvision.unverified.pth")
+    (folder / "inception-2015.unverified.pth").symlink_to(inception_file)
     return folder
 
 
@@ -69,6 +87,7 @@ def test_readme_names_the_commands_people_need() -> None:
         "train",
         "sample",
         "animate",
+        "eval",
         "report",
         "resume",
         "runs",
@@ -79,7 +98,7 @@ def test_readme_names_the_commands_people_need() -> None:
 
 
 @pytest.mark.parametrize("command", commands())
-def test_command_works(command: str, place: Path, interrupted: Path) -> None:
+def test_command_works(command: str, place: Path, interrupted: Path, weights: Path) -> None:
     arguments = shlex.split(command.replace("RUN", str(interrupted)))
     if arguments[1] == "train":
         arguments += ["--preset", "tiny", "--iterations", "2"]
@@ -93,7 +112,7 @@ def test_command_works(command: str, place: Path, interrupted: Path) -> None:
         cwd=place,
         capture_output=True,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "GANTOOL_WEIGHTS": str(weights)},
         check=False,
     )
     assert done.returncode == 0, done.stderr

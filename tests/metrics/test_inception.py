@@ -1,9 +1,5 @@
 """Inception's features against torch-fidelity and pytorch-fid with the same random weights, in the published format."""
 
-import gantool.nn.vision  # noqa: F401, I001 - the others import torchvision, which this makes importable
-# isort: split
-
-import io
 import os
 from functools import cache
 
@@ -13,8 +9,7 @@ import torch
 import torch.nn.functional as F
 from pytorch_fid import fid_score
 from pytorch_fid import inception as pytorch_fid
-from torch import nn
-from torch_fidelity.feature_extractor_inceptionv3 import BasicConv2d, FeatureExtractorInceptionV3
+from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x
 from torch_fidelity.metric_fid import fid_features_to_statistics, fid_statistics_to_metric
 
@@ -24,49 +19,19 @@ from gantool.metrics.frechet import Moments, frechet_distance
 from gantool.metrics.inception import LAYERS, PROTOCOLS, InceptionFeatures, bilinear, resize_299
 
 
-class Untrained(FeatureExtractorInceptionV3):
-    """torch-fidelity's network without the weights that its constructor asks for."""
-
-    def __init__(self):
-        nothing = io.BytesIO()
-        torch.save({}, nothing)
-        nothing.seek(0)
-        super().__init__("inception", ["2048"], feature_extractor_weights_path=nothing)
-
-    def load_state_dict(self, *args, **kwargs):
-        pass
-
-
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    """Random weights with which activations stay of the order of 1, and statistics that are not the defaults."""
-    network = Untrained()
-    random = torch.Generator().manual_seed(0)
-    for block in network.modules():
-        if isinstance(block, BasicConv2d):
-            nn.init.kaiming_normal_(block.conv.weight, generator=random)
-            block.bn.running_mean.normal_(0, 0.1, generator=random)
-            block.bn.running_var.uniform_(0.5, 1.5, generator=random)
-            block.bn.weight.uniform_(0.7, 1.3, generator=random)
-            block.bn.bias.uniform_(0, 1, generator=random)
-    path = tmp_path_factory.mktemp("weights") / "weights-inception.pth"
-    torch.save(network.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def ours(weights):
+def ours(inception_file):
     """Our network, by protocol and layer."""
-    return cache(lambda protocol, layer=2048: InceptionFeatures(weights, protocol, layer=layer, batch=4))
+    return cache(lambda protocol, layer=2048: InceptionFeatures(inception_file, protocol, layer=layer, batch=4))
 
 
 @pytest.fixture(scope="module")
-def torch_fidelity(weights):
+def torch_fidelity(inception_file):
     """torch-fidelity's features of pictures, by name; a network that stops after the last one asked for."""
 
     @torch.no_grad()
     def features(pictures, *names):
-        network = FeatureExtractorInceptionV3("inception", list(names), feature_extractor_weights_path=weights)
+        network = FeatureExtractorInceptionV3("inception", list(names), feature_extractor_weights_path=inception_file)
         found = [network(torch.from_numpy(picture.transpose(2, 0, 1))[None]) for picture in pictures]
         return {name: torch.cat(parts).numpy() for name, parts in zip(names, zip(*found, strict=True), strict=True)}
 
@@ -79,9 +44,9 @@ def theirs(torch_fidelity):
     return torch_fidelity(MIXED, "64", "192", "768", "2048", "logits_unbiased")
 
 
-def pytorch_fid_network(weights, dims, monkeypatch):
+def pytorch_fid_network(inception_file, dims, monkeypatch):
     monkeypatch.setattr(
-        pytorch_fid, "load_state_dict_from_url", lambda *args, **kwargs: torch.load(weights, weights_only=True)
+        pytorch_fid, "load_state_dict_from_url", lambda *args, **kwargs: torch.load(inception_file, weights_only=True)
     )
     return pytorch_fid.InceptionV3([pytorch_fid.InceptionV3.BLOCK_INDEX_BY_DIM[dims]]).eval()
 
@@ -121,8 +86,8 @@ def test_features_of_earlier_layers_are_torch_fidelitys(ours, theirs, layer):
     assert mine.logits is None
 
 
-def test_features_are_pytorch_fids(ours, weights, monkeypatch):
-    network = pytorch_fid_network(weights, 2048, monkeypatch)
+def test_features_are_pytorch_fids(ours, inception_file, monkeypatch):
+    network = pytorch_fid_network(inception_file, 2048, monkeypatch)
     with torch.no_grad():
         parts = [network(torch.from_numpy(p.transpose(2, 0, 1))[None] / 255)[0][..., 0, 0] for p in MIXED]
     theirs = torch.cat(parts).numpy()
@@ -152,8 +117,8 @@ def test_fid_is_torch_fidelitys(ours, torch_fidelity):
 
 
 @pytest.mark.filterwarnings("ignore:The `disp` argument is deprecated", "ignore:Matrix is singular")
-def test_fid_is_pytorch_fids(ours, weights, monkeypatch):
-    network = pytorch_fid_network(weights, 64, monkeypatch)
+def test_fid_is_pytorch_fids(ours, inception_file, monkeypatch):
+    network = pytorch_fid_network(inception_file, 64, monkeypatch)
     with torch.no_grad():
         features = [
             network(torch.from_numpy(np.stack(side).transpose(0, 3, 1, 2)) / 255)[0].mean((2, 3)).numpy()
@@ -207,8 +172,8 @@ def test_cleans_resize_is_bicubic_smoothed_and_not_rounded(size):
         assert np.abs(found - found.round()).max() > 0.4
 
 
-def test_features_do_not_depend_on_the_batch(ours, weights):
-    sevens = InceptionFeatures(weights, "torch-fidelity", layer=64, batch=7)
+def test_features_do_not_depend_on_the_batch(ours, inception_file):
+    sevens = InceptionFeatures(inception_file, "torch-fidelity", layer=64, batch=7)
     few = SETS[0][:9]
     batches = list(sevens(few))
     assert [len(batch.features) for batch in batches] == [7, 2]
@@ -289,9 +254,9 @@ def test_wrong_files_are_refused(tmp_path):
     assert not (tmp_path / "opened").exists()
 
 
-def test_weights_saved_without_batch_counters_load(weights, ours, tmp_path):
+def test_weights_saved_without_batch_counters_load(inception_file, ours, tmp_path):
     """As older PyTorch wrote them."""
-    state = torch.load(weights, weights_only=True)
+    state = torch.load(inception_file, weights_only=True)
     path = tmp_path / "old.pth"
     torch.save({key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}, path)
     found = collect(InceptionFeatures(path, layer=64)(SETS[0][:2]))
