@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -72,15 +73,16 @@ def find(what: str | Path, *, wanted: str | None = None) -> Found:
     if isinstance(what, str) and what in names():
         weights = get(what)
         own = unverified_path(weights)
-        if own.is_file():
+        if is_file(own):
             return Found(own, sha256_of(own), weights.name, verified=False)
         found = published(weights)
         if found is None:
             raise missing(weights)
         return found
     path = Path(what)
-    if not path.is_file():
-        raise MissingWeights(f"There is no file {path}.", f"Check the path; the names are {', '.join(names())}.")
+    if not is_file(path):
+        known_names = f"; the names are {', '.join(names())}" if isinstance(what, str) else ""
+        raise MissingWeights(f"There is no file {path}.", f"Check the path{known_names}.")
     sha256 = sha256_of(path)
     known = recognise(sha256)
     if known and wanted and known.name != wanted:
@@ -97,7 +99,7 @@ def published(weights: Weights) -> Found | None:
     damaged: DataError | None = None
     for edition in weights.editions:
         path = weights_dir() / edition.file
-        if path.is_file():
+        if is_file(path):
             sha256 = sha256_of(path)
             if weights.matches(sha256):
                 return Found(path, sha256, weights.name, verified=True)
@@ -108,7 +110,7 @@ def published(weights: Weights) -> Found | None:
     for edition in weights.editions:
         path = torch_hub_dir() / edition.file
         with suppress(DataError, OSError):  # another program's folder: what does not serve there is no error
-            if path.is_file() and weights.matches(sha256 := sha256_of(path)):
+            if is_file(path) and weights.matches(sha256 := sha256_of(path)):
                 return Found(path, sha256, weights.name, verified=True)
     if damaged:
         raise damaged
@@ -155,7 +157,7 @@ def import_file(source: str | Path, name: str | None = None, *, unverified: bool
     weights = get(name) if name else None
     if unverified and weights is None:
         raise UsageError("Unverified weights need a name.", "Say what they stand in for: --as NAME.")
-    if not path.is_file():
+    if not is_file(path):
         raise DataError(f"There is no file {path}.", "Check the path.")
     sha256 = sha256_of(path)
     known = recognise(sha256)
@@ -165,7 +167,7 @@ def import_file(source: str | Path, name: str | None = None, *, unverified: bool
         raise DataError(f"{path} holds {known.name}, not {weights.name}.", f"Import it as {known.name}.")
     file = next(edition.file for edition in known.editions if sha256.startswith(edition.sha256))
     target = make_folder() / file
-    if not (target.is_file() and sha256_of(target) == sha256):
+    if not (is_file(target) and sha256_of(target) == sha256):
         _copy(path, target, sha256, overwrite=True)  # nothing but a damaged file can lie there
     return Found(target, sha256, known.name, verified=True)
 
@@ -179,7 +181,7 @@ def _import_own(path: Path, sha256: str, weights: Weights | None, unverified: bo
             "Check where it comes from; `--as NAME --unverified` takes weights of your own in all the same.",
         )
     target = unverified_path(weights)
-    if target.is_file():
+    if is_file(target):
         if sha256_of(target) != sha256:
             raise DataError(
                 f"There are other unverified weights for {weights.name} already: {target}.",
@@ -199,6 +201,26 @@ def make_folder() -> Path:
     except OSError as error:
         raise write_error(folder, error) from error
     return folder
+
+
+def is_file(path: Path) -> bool:
+    """Whether there is a regular file, links followed.
+
+    Raises:
+        DataError: that cannot be seen (no permission, too long a name), or there is something else.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.", "Check the path and its permissions.") from error
+    except ValueError:  # a NUL in the name
+        return False
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "not a regular file"
+        raise DataError(f"{path} is {kind}.", "Name the file of the weights.")
+    return True
 
 
 def sha256_of(path: Path) -> str:

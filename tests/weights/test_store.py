@@ -130,8 +130,18 @@ def test_what_import_refuses(tmp_path, source):
         import_file(source, "vgg19", unverified=True)
     with pytest.raises(DataError, match=r"There is no file .*gone"):
         import_file(tmp_path / "gone")
-    with pytest.raises(DataError, match="There is no file"):
+    with pytest.raises(DataError, match="is a folder"):
         import_file(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(DataError, match="pipe is not a regular file"):
+        import_file(tmp_path / "pipe")
+    for path in ("a" * 300, f"{'a' * 300}/b"):
+        with pytest.raises(DataError, match="name too long"):
+            import_file(path)
+        with pytest.raises(DataError, match="name too long"):
+            find(path)
+    with pytest.raises(DataError, match="There is no file"):
+        find("a\0b")
     with pytest.raises(DataError, match="is empty"):
         import_file(put(tmp_path / "empty", b""), "toy", unverified=True)
 
@@ -176,6 +186,8 @@ def test_a_path_of_ones_own(tmp_path, source):
     assert find(own, wanted="toy") == store.Found(own, digest, "toy", False)
     assert find(own) == store.Found(own, digest, "own.pth", False)
     with pytest.raises(MissingWeights, match=r"There is no file .*gone\.pth\. .*inception-2015"):
+        find(str(tmp_path / "gone.pth"))
+    with pytest.raises(MissingWeights, match=r"There is no file .*gone\.pth\. Check the path\.$"):
         find(tmp_path / "gone.pth")
 
 
