@@ -31,7 +31,7 @@ def file_mode(path: Path) -> int:
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise DataError(f"There is no file {path}.", _did_you_mean(path)) from error
+        raise DataError(f"There is no file {path}.", did_you_mean(path)) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise read_error(path, error) from error
 
@@ -44,10 +44,26 @@ def read_error(path: Path, error: Exception) -> DataError:
     return DataError(f"Cannot read {path}: {reason}.", "Check the path.")
 
 
-def _did_you_mean(path: Path) -> str:
+def exists(path: Path) -> bool:
+    """Whether `path` leads to something.
+
+    Raises:
+        DataError: that cannot be seen (no permission, too long a name), which `Path.exists` calls an OSError.
+    """
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        raise read_error(path, error) from error
+    return True
+
+
+def did_you_mean(path: Path) -> str:
+    """A hint for a `path` that leads nowhere: the name beside it that is like it, where there is one."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
-    except OSError:
+    except (OSError, ValueError):
         return f"The folder {path.parent} does not exist either; check the path."
     by_folded = {name.casefold(): name for name in names}
     close = difflib.get_close_matches(path.name.casefold(), by_folded, n=1, cutoff=0.6)

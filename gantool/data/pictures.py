@@ -65,7 +65,7 @@ class Pictures:
         names: one name for each picture, in natural order: paths relative to the folder or in the zip, "0", "1", ...
             in an array.
         skipped: names and reasons of what the last iteration left out (with `skip_bad`).
-        sizes: how many pictures of which (height, width) the last iteration has yielded.
+        sizes: how many pictures of which (height, width) were read since the last iteration began.
         jpeg: how many of them came from JPEG files.
     """
 
@@ -85,6 +85,17 @@ class Pictures:
         self.sizes: Counter[tuple[int, int]] = Counter()
         self.jpeg = 0
         self._done: Counter[str] = Counter()
+        self._counted = bytearray(len(self))  # 1 for each picture that the counts hold
+
+    def _take(self, index: int, loaded: _Loaded) -> Item:
+        """The picture as an item, counted unless it is already."""
+        pixels, notes, jpeg = loaded
+        if not self._counted[index]:
+            self._counted[index] = 1
+            self.sizes[pixels.shape[0], pixels.shape[1]] += 1
+            self.jpeg += jpeg
+            self._done.update(map(_general, notes))
+        return Item(self.names[index], pixels)
 
     def __len__(self) -> int:
         """How many there are, bad ones included."""
@@ -92,7 +103,7 @@ class Pictures:
 
     @property
     def notes(self) -> list[str]:
-        """What the last iteration did to how many pictures to reach 8-bit RGB, the most frequent first."""
+        """What was done to how many pictures to reach 8-bit RGB, the most frequent first."""
         total = self.sizes.total()
         notes = [
             note if self.kind == "file" else f"{count} of {total} pictures: {note}"
@@ -101,7 +112,7 @@ class Pictures:
         return [*self._source.remarks, *notes]
 
     def read(self, index: int) -> Item:
-        """Picture `index` of `names`, decoded now; counts nothing.
+        """Picture `index` of `names`, decoded now, and counted like those of an iteration.
 
         Raises:
             DataError: it cannot be read.
@@ -109,7 +120,7 @@ class Pictures:
         """
         if not 0 <= index < len(self):
             raise IndexError(f"{self.label} has {len(self)} pictures, not one at {index}")
-        return Item(self.names[index], self._source.load(index, self._colour)[0])
+        return self._take(index, self._source.load(index, self._colour))
 
     def __iter__(self) -> Iterator[Item]:
         """Every picture in order; a new iteration counts anew.
@@ -131,11 +142,7 @@ class Pictures:
                         reason = self._sentence(outcome).removeprefix(f"{name} ").removeprefix("is ")
                         self.skipped.append((name, reason))
                 elif self.skip_bad or not bad:
-                    pixels, notes, jpeg = outcome
-                    self.sizes[pixels.shape[0], pixels.shape[1]] += 1
-                    self.jpeg += jpeg
-                    self._done.update(map(_general, notes))
-                    yield Item(name, pixels)
+                    yield self._take(index, outcome)
         if bad and (not self.skip_bad or len(bad) == len(self)):
             raise self._unreadable([error for _, error in bad])
 

@@ -60,6 +60,7 @@ def test_a_folder_gives_its_pictures_in_natural_order(folder):
         assert pictures.sizes == {(4, 6): 13}
         assert (pictures.jpeg, pictures.notes, pictures.skipped) == (0, [], [])
     np.testing.assert_array_equal(pictures.read(7).pixels, noise(seed=7))
+    assert pictures.sizes == {(4, 6): 13}  # it was counted already
     assert pictures.read(12).name == "a/3.PNG"
     with pytest.raises(IndexError):
         pictures.read(13)
@@ -157,6 +158,18 @@ def test_all_bad_pictures_are_named_at_once(damaged):
     assert not decoders()
     with pytest.raises(DataError, match=r"set/5\.png is empty"):
         pictures.read(5)
+
+
+def test_pictures_read_one_by_one_are_counted_once(tmp_path):
+    save(tmp_path / "a.png", noise(channels=1))
+    save(tmp_path / "b.jpg", noise(8, 8))
+    save(tmp_path / "c.png", noise())
+    pictures = open_pictures(tmp_path)
+    for index in (0, 1, 0):
+        pictures.read(index)
+    assert pictures.sizes == {(4, 6): 1, (8, 8): 1}
+    assert pictures.jpeg == 1
+    assert pictures.notes == ["1 of 2 pictures: grey repeated to three channels"]
 
 
 def test_at_most_five_bad_pictures_are_named(folder):
