@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,7 @@ from gantool.cli.command import MEASURE, add
 from gantool.cli.counting import counting
 from gantool.cli.talk import Result, Talk, table
 from gantool.errors import UsageError
-from gantool.tasks.evaluate.options import METRICS, PAIR, SAMPLES, SETS, EvalOptions, Metric
+from gantool.tasks.evaluate.options import LAST_SEED, METRICS, PAIR, SAMPLES, SETS, EvalOptions, Metric
 
 if TYPE_CHECKING:
     from gantool.tasks.evaluate.result import Evaluation
@@ -24,7 +25,7 @@ GATE = 3  # exit code of a measurement that is worse than --fail-above or --fail
 
 _OPTIONS: dict[str, Any] = {
     "n": Annotated[int | None, typer.Option("-n", "--number", help="pictures to draw, where one is a run", min=1)],
-    "seed": Annotated[int | None, typer.Option(help="of random directions, pairs and subsets", min=0)],
+    "seed": Annotated[int | None, typer.Option(help="of random directions, pairs and subsets", min=0, max=LAST_SEED)],
     "skip_bad": Annotated[bool, typer.Option("--skip-bad", help="leave out what cannot be read, and count it")],
     "background": Annotated[str, typer.Option(help="colour behind transparent pixels, name or #rrggbb")],
     "device": DEVICE,
@@ -75,11 +76,14 @@ def _command(metric: Metric) -> Callable[..., Result]:
         from gantool.tasks.evaluate.measure import evaluate
 
         above, below = values.pop("fail_above"), values.pop("fail_below")
+        if any(limit is not None and math.isnan(limit) for limit in (above, below)):
+            raise UsageError("A limit is no number (nan).", "Give --fail-above and --fail-below a number.")
         with counting(talk) as count:
             found = evaluate(metric.name, a, b, EvalOptions(**values), say=talk.say, count=count)
         for warning in found.warnings:
             talk.say(f"Warning: {warning}")
-        failed = (above is not None and found.value > above) or (below is not None and found.value < below)
+        # Written so that a figure that is no number is beyond any limit.
+        failed = (above is not None and not found.value <= above) or (below is not None and not found.value >= below)
         if failed:
             talk.say(f"{metric.name} {figure(found.value)} is beyond the limit that was set.")
         return Result(found.data(), list(_shown(found)), GATE if failed else 0)
@@ -121,8 +125,6 @@ def _stats() -> Callable[..., Result]:
     def stats(talk: Talk, pictures: str, file: Path, **values: Any) -> Result:
         from gantool.tasks.evaluate.measure import save_statistics
 
-        if file.suffix != ".npz":
-            raise UsageError(f"{file} is no .npz file.", "Statistics are kept in .npz files; name it so.")
         with counting(talk) as count:
             found = save_statistics(pictures, file, EvalOptions(**values), say=talk.say, count=count)
         for warning in found.warnings:
@@ -167,11 +169,13 @@ def _shown(found: Evaluation) -> Any:
         note = f"   {found.better} is better" if i == 0 else ""
         yield f"{name:{width}}  {figure(value)}{note}"
     if len(found.pairs) > 1:
+        headers = list(dict.fromkeys(key for row in found.pairs for key in row))
         yield ""
-        yield table(list(found.pairs[0]), [[_cell(value) for value in row.values()] for row in found.pairs])
+        yield table(headers, [[_cell(row.get(key)) for key in headers] for row in found.pairs])
     yield ""
+    width = max(10, *map(len, found.protocol))
     for key, value in found.protocol.items():
-        yield f"  {key:<10} {_line(value)}"
+        yield f"  {key:<{width}} {_line(value)}"
 
 
 def _cell(value: Any) -> Any:
@@ -182,5 +186,6 @@ def _line(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key} {_line(inner)}" for key, inner in value.items() if inner is not None)
     if isinstance(value, list):
-        return " ".join(_line(inner) for inner in value)
+        parts = [_line(inner) for inner in value]
+        return ("; " if any(" " in part for part in parts) else " ").join(parts)
     return str(_cell(value))

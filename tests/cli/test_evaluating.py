@@ -9,6 +9,8 @@ import pytest
 import skimage.metrics
 from PIL import Image
 
+from gantool.cli.counting import counting
+from gantool.cli.talk import Talk
 from gantool.tasks.evaluate.options import METRICS
 
 
@@ -58,6 +60,36 @@ def test_limits_decide_the_exit_code(cli, pairs):
     assert cli("eval", "psnr", "truth", "result", "--fail-above", value - 1, "--quiet").code == 3
 
 
+def test_a_limit_that_is_no_number_is_refused(cli, pairs):
+    said = cli("eval", "psnr", "truth", "result", "--fail-above", "nan")
+    assert said.code == 2
+    assert "A limit is no number" in said.err
+
+
+def test_rows_with_more_figures_than_the_first_have_headers(cli, pairs):
+    random = np.random.default_rng(2)
+    Path("mixed").mkdir()
+    for name, side in (("0", 10), ("1", 40)):  # 10 pixels hold patches of 7 at full size only
+        Image.fromarray(random.integers(0, 256, (side, side, 3), dtype=np.uint8)).save(f"mixed/{name}.png")
+    lines = cli("eval", "patch-swd", "truth/0.png", "mixed").out.splitlines()
+    header, small, large = (line.split() for line in lines if line.startswith(("real ", "0.png ")))
+    assert header == ["real", "fake", "patch_swd", "full", "half", "quarter"]
+    assert (len(small), len(large)) == (4, 6)
+
+
+def test_progress_of_a_folder_with_brackets_in_its_name():
+    from io import StringIO
+
+    from rich.console import Console
+
+    talk = Talk()
+    talk.console = Console(file=StringIO(), force_terminal=True, width=80)
+    with counting(talk) as count:
+        for done in range(3):
+            count("photos[/old] [red]", done + 1, 3)
+    assert "photos[/old] [red]" in talk.console.file.getvalue()
+
+
 def test_bad_pictures_are_named_or_left_out(cli, pairs):
     torn = Path("result/1.png")
     torn.write_bytes(torn.read_bytes()[:300])
@@ -71,7 +103,7 @@ def test_bad_pictures_are_named_or_left_out(cli, pairs):
     assert said.data["protocol"]["fake"] == {
         "from": "result", "kind": "folder", "n": 2, "skipped": 1, "sizes": ["44x40"],
     }  # fmt: skip
-    assert any("1 pictures of result were left out: 1.png" in warning for warning in said.data["warnings"])
+    assert any("1 of 3 pictures of result were left out: 1.png" in warning for warning in said.data["warnings"])
     both = cli("eval", "psnr", "truth", "result", "--skip-bad", "--json").data
     assert [row["fake"] for row in both["pairs"]] == ["0.png", "2.png"]
     mirrored = cli("eval", "psnr", "result", "truth", "--skip-bad", "--json").data

@@ -15,7 +15,7 @@ from PIL import Image
 
 import gantool
 from gantool import EvalOptions, evaluate
-from gantool.errors import DataError, UsageError
+from gantool.errors import DataError, RunError, UsageError
 from gantool.nn.imresize import imresize
 from gantool.tasks.evaluate.options import METRICS, PAIR, SETS, parse_schedule
 from gantool.weights.store import MissingWeights
@@ -174,7 +174,7 @@ def test_equal_pictures_have_infinite_psnr_which_json_calls_null(tmp_path):
     found = evaluate("psnr", a, a)
     assert math.isinf(found.value)
     assert json.loads(json.dumps(found.data(), allow_nan=False))["value"] is None
-    assert "2 of 2 pairs are equal pictures, whose PSNR is infinite." in found.warnings
+    assert "Of 2 pairs 2 have equal pictures, whose PSNR is infinite." in found.warnings
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="needs the pictures of Set5")
@@ -299,13 +299,108 @@ def test_jpegs_mixed_sizes_and_bad_pictures_are_said(lenet, tmp_path):
     (a / "torn.png").write_bytes((save(tmp_path, {"t": noise(1, 30, 30, 3)}) / "t.png").read_bytes()[:200])
     found = evaluate("fid", a, a, options)
     said = " ".join(found.warnings)
-    assert "4 pictures" in said
-    assert "come from JPEG" in said
+    assert "come from JPEG (4 of 4)" in said
     assert "4 different sizes" in said
-    assert "1 pictures of" in said
+    assert "1 of 5 pictures of" in said
     assert found.protocol["real"]["skipped"] == 1
     with pytest.raises(DataError, match="1 of 5 pictures"):
         evaluate("fid", a, a, EvalOptions(features=path, activation="tanh"))
+
+
+def test_statistics_on_both_sides_need_no_network(lenet, digits, tmp_path):
+    path, _ = lenet
+    (_, real), (_, fake) = digits
+    options = EvalOptions(features=path, activation="tanh")
+    for name, pictures in (("real.npz", real), ("fake.npz", fake)):
+        made = gantool.save_statistics(pictures, str(tmp_path / name), options)
+        assert made.data()["value"] is None
+    found = evaluate("fid", tmp_path / "real.npz", tmp_path / "fake.npz")
+    assert found.value == pytest.approx(evaluate("fid", real, fake, options).value, rel=1e-9)
+    assert found.protocol["network"] == {"name": path.name, "sha256": made.protocol["network"]["sha256"]}
+    assert [found.protocol[side]["n"] for side in ("real", "fake")] == [130, 120]
+    assert not any("made" in warning for warning in found.warnings)
+
+    other = tmp_path / "other.npz"
+    gantool.save_statistics(fake, other, EvalOptions(features=path, activation="relu"))
+    unlike = evaluate("fid", tmp_path / "real.npz", other)
+    assert any("other.npz was made with another layer (LeNet-5 (relu)" in warning for warning in unlike.warnings)
+    np.savez(tmp_path / "bare.npz", mu=np.zeros(2), sigma=np.eye(2))
+    np.savez(tmp_path / "moved.npz", mu=np.ones(2), sigma=4 * np.eye(2))
+    bare = evaluate("fid", tmp_path / "bare.npz", tmp_path / "moved.npz")
+    assert bare.value == pytest.approx(2 + 2)  # |mu|^2 and 2 (2 - 1)^2
+    assert sum("does not say how it was made" in warning for warning in bare.warnings) == 2
+
+
+def test_statistics_are_refused_before_the_work(lenet, digits, tmp_path):
+    path, _ = lenet
+    pictures, options = digits[0][1], EvalOptions(features=path, activation="tanh")
+    (tmp_path / "there.npz").mkdir()
+    for kind, text, file in (
+        (UsageError, "no .npz file", "stats.txt"),
+        (RunError, "no folder", "nowhere/stats.npz"),
+        (RunError, "is a folder", "there.npz"),
+    ):
+        with pytest.raises(kind, match=text):
+            gantool.save_statistics(pictures, tmp_path / file, options, count=lambda *_: pytest.fail("it worked"))
+    gantool.save_statistics(pictures, tmp_path / "STATS.NPZ", options)
+    assert evaluate("fid", tmp_path / "STATS.NPZ", pictures, options).value == pytest.approx(0, abs=1e-6)
+
+
+def test_statistics_remember_that_they_come_from_jpegs(lenet, tmp_path):
+    path, _ = lenet
+    options = EvalOptions(features=path, activation="tanh")
+    jpegs = save(tmp_path / "jpegs", {str(i): noise(i, 32, 32, 3) for i in range(3)}, ".jpg")
+    gantool.save_statistics(jpegs, tmp_path / "jpegs.npz", options)
+    pngs = save(tmp_path / "pngs", {str(i): noise(i, 32, 32, 3) for i in range(3)})
+    found = evaluate("fid", tmp_path / "jpegs.npz", pngs, options)
+    assert any("jpegs.npz come from JPEG (3 of 3)" in warning for warning in found.warnings)
+
+
+def test_pictures_that_cannot_be_read_of_every_metric(tmp_path):
+    pictures = {str(i): noise(i, 32, 32, 3) for i in range(5)}
+    good, torn = save(tmp_path / "good", pictures), save(tmp_path / "torn", pictures)
+    for name in ("1", "3"):
+        (torn / f"{name}.png").write_bytes(b"nothing")
+    left = np.stack([pictures[name] for name in ("0", "2", "4")])
+    np.save(tmp_path / "left.npy", left)
+    one = good / "0.png"
+    for words in (("ms-ssim", torn), ("diversity", one, torn), ("patch-swd", one, torn), ("psnr", torn, good)):
+        with pytest.raises(DataError, match=r"2 of 5 pictures in .*torn cannot be read: 1.png .*; 3.png"):
+            evaluate(*words)
+    skip = EvalOptions(skip_bad=True)
+    for words in (("ms-ssim",), ("diversity", one), ("patch-swd", one)):
+        found, expected = evaluate(*words, torn, options=skip), evaluate(*words, tmp_path / "left.npy")
+        assert found.values == expected.values
+        side = found.protocol["pictures" if len(words) == 1 else "fake"]
+        assert (side["n"], side["skipped"], side["sizes"]) == (3, 2, ["32x32"])
+        assert any("2 of 5 pictures of" in warning for warning in found.warnings)
+    both = evaluate("psnr", torn, torn, skip)
+    assert [both.protocol[side]["n"] for side in ("real", "fake")] == [3, 3]
+
+
+def test_what_was_done_to_pictures_is_said(tmp_path):
+    save(tmp_path, {"real": noise(1, 32, 32, 3)})
+    grey = save(tmp_path / "grey", {str(i): noise(i, 32, 32) for i in range(2)})
+    for metric in ("patch-swd", "diversity"):
+        found = evaluate(metric, tmp_path / "real.png", grey)
+        assert found.protocol["fake"]["notes"] == ["2 of 2 pictures: grey repeated to three channels"], metric
+        assert "notes" not in found.protocol["real"]
+
+
+def test_diversity_beside_a_figure_is_the_one_of_its_own(tmp_path):
+    save(tmp_path, {"real": noise(0, 40, 40, 3)})
+    np.save(tmp_path / "fakes.npy", np.stack([noise(i, 40, 40, 3) // 2 for i in range(1, 8)]))
+    golden = np.load(GOLDEN / "singan_sifid.npz")
+    weights = tmp_path / "first-blocks.pth"
+    torch.save({key[2:]: torch.from_numpy(golden[key]) for key in golden.files if key.startswith("w/")}, weights)
+    sides = (tmp_path / "real.png", tmp_path / "fakes.npy")
+    alone = evaluate("diversity", *sides, EvalOptions(pairs=3))
+    beside = evaluate("sifid", *sides, EvalOptions(pairs=3, weights=weights))
+    assert alone.protocol["ms-ssim"]["pairs"] == beside.protocol["diversity"]["ms-ssim"]["pairs"] == 3
+    assert {name: beside.values[name] for name in alone.values} == alone.values
+    assert set(alone.warnings) <= set(beside.warnings)  # too small for all scales
+    swapped = evaluate("patch-swd", *reversed(sides))
+    assert any("the real picture comes first" in warning for warning in swapped.warnings)
 
 
 @pytest.mark.parametrize("metric", [name for name, m in METRICS.items() if m.takes in (PAIR, SETS)])
@@ -323,6 +418,46 @@ def test_missing_weights_are_named_before_anything_is_read(metric, needs, tmp_pa
     with pytest.raises(MissingWeights, match=needs) as caught:
         evaluate(metric, tmp_path / "gone", b)
     assert "gantool weights" in caught.value.hint
+
+
+def test_paths_that_cannot_be_looked_at(tmp_path):
+    here = save(tmp_path / "here", {"photo": noise(1, 40, 40, 3)}) / "photo.png"
+    for path in ("a" * 300, tmp_path / ("a" * 300) / "b"):
+        with pytest.raises(DataError, match="name too long"):
+            evaluate("psnr", here, path)
+    with pytest.raises(DataError, match="There is no file or folder") as caught:
+        evaluate("psnr", here, here.with_name("foto.png"))
+    assert caught.value.hint == f"Did you mean {here}?"
+
+
+def test_a_number_of_pictures_is_for_runs(tmp_path):
+    here = save(tmp_path / "here", {"photo": noise(1, 40, 40, 3)})
+    found = evaluate("psnr", here, here, EvalOptions(n=10))
+    assert any("10 pictures were asked for, but only runs draw" in warning for warning in found.warnings)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{name: 0} for name in ("n", "batch", "pairs", "subsets", "splits", "neighbours", "scale")]
+    + [{"subset_size": 1}, {"crop": -1}, {"seed": -1}, {"seed": 2**32}, {"net": "vgg16"}],
+)
+def test_options_that_no_metric_can_heed(options):
+    with pytest.raises(UsageError, match=str(*options.values())):
+        EvalOptions(**options)
+
+
+def test_kid_of_all_pictures_at_once_and_of_too_few(lenet, digits, tmp_path):
+    path, _ = lenet
+    (pictures, real), (_, fake) = digits
+    features = {"features": path, "activation": "tanh"}
+    np.save(tmp_path / "one.npy", pictures[:1])
+    with pytest.raises(DataError, match="KID takes two pictures or more"):
+        evaluate("kid", real, tmp_path / "one.npy", EvalOptions(**features))
+    np.save(tmp_path / "as-many.npy", pictures[:120])
+    found = evaluate("kid", tmp_path / "as-many.npy", fake, EvalOptions(**features, subset_size=120, subsets=3))
+    assert found.values["kid_std"] == pytest.approx(0, abs=1e-9)
+    assert any("kid_std says nothing" in warning for warning in found.warnings)
+    assert not any("kid_std" in w for w in evaluate("kid", real, fake, EvalOptions(**features)).warnings)
 
 
 def test_operands_and_options_that_do_not_fit(tmp_path, lenet):
@@ -360,7 +495,7 @@ def test_operands_and_options_that_do_not_fit(tmp_path, lenet):
 def test_schedules():
     assert [(m.name, n) for m, n in parse_schedule("sifid@500, patch-swd@20")] == [("sifid", 500), ("patch-swd", 20)]
     assert parse_schedule("") == []
-    for text in ("sifid", "sifid@0", "sifid@x", "nothing@5", "psnr@5"):
+    for text in ("sifid", "sifid@0", "sifid@x", "nothing@5", "psnr@5", "sifid@5,sifid@7"):
         with pytest.raises(UsageError):
             parse_schedule(text)
 
@@ -391,7 +526,12 @@ def test_measuring_while_training_changes_nothing(family, tmp_path):
 
 def test_measurements_that_cannot_be_are_refused_before_training(tmp_path):
     save(tmp_path, {"photo": noise(5, 48, 60, 3)})
-    for text, kind in (("fid@5", UsageError), ("sifid@5", MissingWeights), ("sifid", UsageError)):
+    for text, kind in (("fid@5", UsageError), ("is@5", UsageError), ("sifid@5", MissingWeights), ("sifid", UsageError)):
         with pytest.raises(kind):
             gantool.train("consingan", tmp_path / "photo.png", preset="tiny", out=tmp_path, eval=text)
+    for samples, text, why in ((1, "diversity@5", "two samples"), (100_001, "patch-swd@5", "100,001")):
+        with pytest.raises(UsageError, match=why):
+            gantool.train(
+                "consingan", tmp_path / "photo.png", preset="tiny", out=tmp_path, eval=text, eval_samples=samples
+            )
     assert not (tmp_path / "consingan").exists()

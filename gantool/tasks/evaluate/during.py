@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 
 from gantool.engine.rundir import now
 from gantool.engine.trainer import Progress
-from gantool.errors import GantoolError
+from gantool.errors import GantoolError, UsageError
 from gantool.family import FamilySpec
 from gantool.tasks.evaluate.measure import check, default_n, measure
-from gantool.tasks.evaluate.operands import Drawn, Operand, Say, trained_on
-from gantool.tasks.evaluate.options import ONE, SAMPLES, EvalOptions, Metric, parse_schedule
+from gantool.tasks.evaluate.operands import Operand, Say, drawn_by, trained_on
+from gantool.tasks.evaluate.options import METRICS, ONE, SAMPLES, EvalOptions, Metric, parse_schedule
+from gantool.tasks.sample import MOST
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel
     from gantool.settings import Settings
     from gantool.tasks.runs import Run
 
-ON_ONE_PICTURE = (ONE, SAMPLES)  # kinds of metrics that fit a family which trains on one picture
+# What fits a family that trains on one picture; the Inception Score is for sets of many classes.
+ON_ONE_PICTURE = tuple(name for name, metric in METRICS.items() if metric.takes == ONE or name == "ms-ssim")
+ON_SEVERAL = ("diversity", "ms-ssim")  # metrics of differences between samples
 
 
 class Scores:
@@ -32,7 +35,6 @@ class Scores:
         self.run, self.model, self.say = run, model, say
         self.schedule = parse_schedule(settings.eval)
         self.n = settings.eval_samples
-        self._done = 0
 
     def step(self, progress: Progress) -> None:
         """Measure what is due at this step."""
@@ -52,8 +54,7 @@ class Scores:
             options = EvalOptions(n=self.n, device=str(self.model.device))
             seeds = range(self.n or default_n(metric))
             try:
-                drawn = Drawn(str(self.run.path), self.model, seeds)
-                fake = Operand(str(self.run.path), "run", drawn, run=self.run)
+                fake = drawn_by(self.run, self.model, seeds)
                 found = measure(metric, *_sides(metric, fake), options)
             except GantoolError as error:
                 self.say(f"{metric.name} was not measured: {error}")
@@ -73,16 +74,19 @@ def check_schedule(settings: Settings, spec: FamilySpec) -> None:
     """Refuse measurements that could not be made, before a training begins.
 
     Raises:
-        UsageError: an unknown metric, or one that does not fit a family of one picture.
+        UsageError: an unknown metric, one that does not fit a family of one picture, or a number of samples that
+            cannot be measured.
         DataError: the weights of a network are not there.
     """
-    from gantool.errors import UsageError
-
+    samples = settings.eval_samples
+    if samples is not None and samples > MOST:
+        raise UsageError(f"--eval-samples is {samples:,}.", f"Ask for up to {MOST:,}.")
     for metric, _ in parse_schedule(settings.eval):
-        if metric.takes not in ON_ONE_PICTURE:
-            fitting = ", ".join(("sifid", "patch-swd", "diversity", "ms-ssim"))
+        if metric.name not in ON_ONE_PICTURE:
             raise UsageError(
-                f"{metric.name} compares sets of pictures; {spec.title} trains on one picture.",
-                f"These fit: {fitting}.",
+                f"{metric.title} is for sets of pictures; {spec.title} trains on one picture.",
+                f"These fit: {', '.join(ON_ONE_PICTURE)}.",
             )
+        if metric.name in ON_SEVERAL and samples == 1:
+            raise UsageError(f"{metric.name} takes two samples or more.", "Give --eval-samples 2 or more.")
         check(metric, EvalOptions(device=settings.device))

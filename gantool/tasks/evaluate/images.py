@@ -17,7 +17,7 @@ from gantool.metrics.laplacian_swd import laplacian_swd
 from gantool.metrics.lpips import Lpips
 from gantool.metrics.ms_ssim import diversity_ms_ssim
 from gantool.tasks.evaluate.operands import Count, Operand
-from gantool.tasks.evaluate.options import EvalOptions
+from gantool.tasks.evaluate.options import NETS, EvalOptions
 from gantool.tasks.evaluate.result import Findings
 from gantool.weights.store import Found, find
 
@@ -35,7 +35,10 @@ def each_pair(
 ) -> None:
     """`compare` each picture of `b` with its partner in `a` (by name, or the only one): rows, and their means.
 
-    `b` is streamed; of `a` one picture is held at a time.
+    `b` is streamed; of `a` one picture is held at a time. A mean is of the figures that all pairs have.
+
+    Raises:
+        DataError: pictures cannot be paired or read, or no pair is left (with `skip_bad`).
     """
     partners: dict[str, list[int]] = {}
     for i, j in pair_by_name(a.pictures, b.pictures):
@@ -45,8 +48,7 @@ def each_pair(
         for i in partners.get(item.name, ()):
             if held is None or held[0] != i:
                 try:
-                    held = i, a.pictures.read(i)
-                    a.pictures.sizes[held[1].pixels.shape[0], held[1].pixels.shape[1]] += 1
+                    held = i, a.read(i)
                 except DataError as error:
                     if not options.skip_bad or len(a.pictures) == 1:
                         raise
@@ -56,6 +58,7 @@ def each_pair(
             found.pairs.append({"real": held[1].name, "fake": item.name, **figures})
     if not found.pairs:
         raise DataError(f"No pair of {a.label} and {b.label} could be read.", "Look at the pictures.")
+    a.used, b.used = (len({row[side] for row in found.pairs}) for side in ("real", "fake"))
     for key in (key for key in found.pairs[0] if all(key in row for row in found.pairs)):
         if key not in ("real", "fake"):
             found.values[key] = sum(row[key] for row in found.pairs) / len(found.pairs)
@@ -67,19 +70,9 @@ def _of_one_size(a: Operand, b: Operand, real: Item, fake: Item) -> None:
     if real.pixels.shape != fake.pixels.shape:
         (h, w), (h2, w2) = real.pixels.shape[:2], fake.pixels.shape[:2]
         raise DataError(
-            f"{real.name} in {a.label} is {w}x{h}, {fake.name} in {b.label} is {w2}x{h2}.",
+            f"{a.picture(real.name)} is {w}x{h}, {b.picture(fake.name)} is {w2}x{h2}.",
             "Make both of one size; gantool never resizes what it compares pixel by pixel.",
         )
-
-
-def _convention(options: EvalOptions, found: Findings) -> tuple[int, bool]:
-    """Border and luma: as said, or super-resolution's for a factor, or everything."""
-    crop = options.crop if options.crop is not None else (options.scale or 0)
-    y = options.y if options.y is not None else options.scale is not None
-    found.protocol["channels"] = "Y of BT.601 as in MATLAB, not rounded" if y else "R, G, B"
-    found.protocol["crop"] = crop
-    found.protocol["peak"] = 255
-    return crop, y
 
 
 def psnr(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
@@ -87,7 +80,7 @@ def psnr(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, c
     _by_pixels("psnr", psnr_ssim.psnr, a, b, options, found, count)
     same = sum(math.isinf(row["psnr"]) for row in found.pairs)
     if same:
-        found.warnings.append(f"{same} of {len(found.pairs)} pairs are equal pictures, whose PSNR is infinite.")
+        found.warnings.append(f"Of {len(found.pairs)} pairs {same} have equal pictures, whose PSNR is infinite.")
 
 
 def ssim(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
@@ -121,7 +114,7 @@ def _by_pixels(
 
 def lpips_weights(options: EvalOptions) -> tuple[Found, Found]:
     """LPIPS's backbone and linear layers. Raises DataError where they are not there."""
-    backbone = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}[options.net]
+    backbone = NETS[options.net]
     heads = f"lpips-{options.net}"
     return (
         find(options.weights, wanted=backbone) if options.weights else find(backbone),
@@ -170,12 +163,13 @@ def swd(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, co
     )
     found.values["swd"] = levels.mean
     found.values.update({f"swd_{side}": value for side, value in levels.levels.items()})
-    found.protocol |= {"pictures": levels.pictures, "seed": seed}
-    if len(a.pictures) != len(b.pictures):
+    found.protocol["seed"] = seed
+    a_n, b_n = (len(side.pictures) - len(side.pictures.skipped) for side in (a, b))
+    if a_n != b_n:
         found.warnings.append(
-            f"{a.label} has {len(a.pictures)} pictures and {b.label} {len(b.pictures)}: the first "
-            f"{levels.pictures} of each were compared."
+            f"{a.label} and {b.label} have {a_n} and {b_n} pictures: the first {levels.pictures} of each were compared."
         )
+    a.used = b.used = levels.pictures
 
 
 def counted(side: Operand, count: Count) -> Iterator[Item]:
@@ -188,7 +182,7 @@ def counted(side: Operand, count: Count) -> Iterator[Item]:
 
 def ms_ssim(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
     """Mean MS-SSIM of random pairs of samples."""
-    ms_ssim_of(_Lazy(a, count), options, found)
+    ms_ssim_of(_OnDemand(a, options, count), options, found)
 
 
 def ms_ssim_of(samples: Sequence[Pixels], options: EvalOptions, found: Findings) -> None:
@@ -203,16 +197,24 @@ def ms_ssim_of(samples: Sequence[Pixels], options: EvalOptions, found: Findings)
         )
 
 
-class _Lazy(Sequence[Pixels]):
-    """The pictures of a side, each read when it is asked for."""
+class _OnDemand(Sequence[Pixels]):
+    """The pictures of a side, each read when it is asked for; with `skip_bad` those that can be read."""
 
-    def __init__(self, side: Operand, count: Count) -> None:
-        self.side, self.show, self.done = side, count, 0
+    def __init__(self, side: Operand, options: EvalOptions, count: Count) -> None:
+        self.side, self.show, self.asked = side, count, 0
+        self.indices = list(range(len(side.pictures)))
+        if options.skip_bad:
+            for _ in counted(side, count):
+                pass
+            bad = {name for name, _ in side.pictures.skipped}
+            self.indices = [i for i in self.indices if side.pictures.names[i] not in bad]
+        n = len(self.indices)
+        self.total = 1 + 2 * min(options.pairs or PAIRS, n * (n - 1) // 2)
 
     def __len__(self) -> int:
-        return len(self.side.pictures)
+        return len(self.indices)
 
     def __getitem__(self, i: Any) -> Any:
-        self.done += 1
-        self.show("pictures read", self.done, 2 * PAIRS)
-        return self.side.pictures.read(int(i)).pixels
+        self.asked += 1
+        self.show(f"pairs of {self.side.label}", self.asked, self.total)
+        return self.side.read(self.indices[i]).pixels

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from gantool.errors import UsageError
+from gantool.data.listing import exists
+from gantool.data.pictures import is_statistics
+from gantool.errors import RunError, UsageError
 from gantool.files import check_target
 from gantool.tasks.evaluate import images, sets, single
 from gantool.tasks.evaluate.operands import Count, Opener, Operand, Say, quiet, silent, trained_on
 from gantool.tasks.evaluate.options import ONE, PAIR, SAMPLES, SETS, EvalOptions, Metric, metric_of
 from gantool.tasks.evaluate.result import Evaluation, Findings
-
-if TYPE_CHECKING:
-    from gantool.metrics.frechet import Statistics
 
 _SINGLE_N, _SET_N = 50, 10_000  # samples drawn where nothing else is said
 
@@ -63,9 +62,10 @@ def evaluate(
         raise UsageError(f"{wanted.name} compares two sides.", f"Write: gantool eval {wanted.name} REAL FAKE")
     if wanted.takes == SAMPLES and b is not None:
         raise UsageError(f"{wanted.name} looks at one set of pictures.", f"Write: gantool eval {wanted.name} PICTURES")
-    check(wanted, options)
-    opener = Opener(options, say, default_n(wanted))
     statistics = wanted.name == "fid"
+    if not (statistics and all(side is not None and is_statistics(side) for side in (a, b))):
+        check(wanted, options)
+    opener = Opener(options, say, default_n(wanted))
     first = opener.open(a, statistics)
     second = opener.open(b, statistics) if b is not None else None
     if wanted.takes == ONE and second is None:
@@ -77,11 +77,16 @@ def measure(metric: Metric, a: Operand, b: Operand | None, options: EvalOptions,
     """`evaluate` on operands that are open."""
     found = Findings()
     _MEASURES[metric.name](a, b, options, found, count)
-    sides = {"real" if b is not None else "pictures": a.describe()} | ({"fake": b.describe()} if b is not None else {})
-    for side in filter(None, (a, b)):
+    sides = {"pictures": a} if b is None else {"real": a, "fake": b}
+    for side in sides.values():
         found.warnings += side.warnings(metric.takes in (SETS, SAMPLES))
+    if options.n is not None and not any(side.kind == "run" for side in sides.values()):
+        found.warnings.append(
+            f"{options.n:,} pictures were asked for, but only runs draw: all that are there were taken."
+        )
     warnings = tuple(dict.fromkeys(found.warnings))
-    return Evaluation(metric.name, found.values, metric.better, sides | found.protocol, tuple(found.pairs), warnings)
+    protocol = {name: side.describe() for name, side in sides.items()} | found.protocol
+    return Evaluation(metric.name, found.values, metric.better, protocol, tuple(found.pairs), warnings)
 
 
 def default_n(metric: Metric) -> int:
@@ -105,7 +110,7 @@ def check(metric: Metric, options: EvalOptions) -> None:
 
 def save_statistics(
     pictures: str | Path,
-    file: Path,
+    file: str | Path,
     options: EvalOptions | None = None,
     *,
     say: Say = quiet,
@@ -113,15 +118,32 @@ def save_statistics(
 ) -> Evaluation:
     """Write mean and covariance of the features of a set to .npz, as pytorch-fid reads and writes them.
 
+    Returns:
+        How they were made, and what may mislead; no figure.
+
     Raises:
+        UsageError: `file` is no .npz.
         RunError: `file` cannot be written, or exists: nothing is overwritten.
     """
-    options = options or EvalOptions()
-    check_target(file, overwrite=False)
+    options, file = options or EvalOptions(), Path(file)
+    if file.suffix.lower() != ".npz":
+        raise UsageError(f"{file} is no .npz file.", "Statistics are kept in .npz files; name it so.")
+    _writable(file)
     sets.check_network(options)
     side = Opener(options, say, _SET_N).open(pictures)
     found = Findings()
-    statistics: Statistics = sets.statistics_of(side, options, found, count)
+    statistics = sets.statistics_of(side, options, found, count)
     protocol = {"pictures": side.describe(), **found.protocol}
     replace(statistics, protocol=protocol).save(file, overwrite=False)
     return Evaluation("stats", {}, "lower", protocol, (), tuple(found.warnings + side.warnings(True)))
+
+
+def _writable(file: Path) -> None:
+    """Refuse a file that could not be written, before long work is done for it."""
+    if exists(file) and file.is_file():
+        raise RunError(f"{file} exists already.", "Choose another name, or remove it.")
+    check_target(file, overwrite=False)
+    if not file.parent.is_dir():
+        raise RunError(f"There is no folder {file.parent}.", "Create it first.")
+    if not os.access(file.parent, os.W_OK):
+        raise RunError(f"You may not write to {file.parent}.", "Choose another place.")

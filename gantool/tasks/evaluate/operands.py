@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gantool.data.archives import printable
 from gantool.data.image import to_uint8
+from gantool.data.listing import did_you_mean, exists
 from gantool.data.pictures import Item, is_statistics, open_pictures
 from gantool.engine.devices import enough_memory
 from gantool.errors import DataError, RunError, UsageError
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
     from gantool.data.image import Pixels
     from gantool.engine.model import GanModel
 
-JPEG = (".jpg", ".jpeg", ".jfif")
 AT_ONCE = 2**22  # pixels drawn in one go
+NAMED = 3  # pictures left out that a warning shows
 Say = Callable[[str], None]
 Count = Callable[[str, int, int], None]
 """`count("photos/", 32, 500)`: at what, how far, out of how many."""
@@ -43,15 +46,27 @@ class PictureSet(Protocol):
 
     label: str
     names: Sequence[str]
+    skip_bad: bool
     skipped: list[tuple[str, str]]
-    sizes: Counter[tuple[int, int]]
     jpeg: int
+
+    @property
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """How many pictures of which (height, width) were read."""
+        ...
+
+    @property
+    def notes(self) -> list[str]:
+        """What was done to pictures to reach 8-bit RGB."""
+        ...
 
     def __len__(self) -> int: ...
 
     def __iter__(self) -> Iterator[Item]: ...
 
-    def read(self, index: int, /) -> Item: ...
+    def read(self, index: int, /) -> Item:
+        """One picture. Raises DataError where it cannot be read."""
+        ...
 
 
 class Drawn:
@@ -62,7 +77,7 @@ class Drawn:
     """
 
     KEEP = 2**26
-    kind = "run"
+    skip_bad = False
 
     def __init__(self, label: str, model: GanModel, seeds: Sequence[int]) -> None:
         self.label, self.model, self.seeds = label, model, list(seeds)
@@ -70,20 +85,23 @@ class Drawn:
         self.skipped: list[tuple[str, str]] = []
         self.notes: list[str] = []
         self.jpeg = 0
-        self.sizes: Counter[tuple[int, int]] = Counter()
+        self._size: tuple[int, int] | None = None
         self._kept: dict[int, Pixels] = {}
 
     def __len__(self) -> int:
         return len(self.seeds)
 
+    @property
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """The one size that a model draws, once it has drawn."""
+        return Counter({self._size: len(self)}) if self._size else Counter()
+
     def __iter__(self) -> Iterator[Item]:
-        self.sizes.clear()
         start = 0
         while start < len(self):
             # One first, to see how large they are.
-            batch = 1 if start == 0 else max(1, min(64, AT_ONCE // self._pixels))
+            batch = 1 if self._size is None else max(1, min(64, AT_ONCE // math.prod(self._size)))
             for i, pixels in enumerate(self._draw(start, min(start + batch, len(self))), start):
-                self.sizes[pixels.shape[0], pixels.shape[1]] += 1
                 yield Item(self.names[i], pixels)
             start += batch
 
@@ -96,8 +114,8 @@ class Drawn:
         if not all(i in self._kept for i in wanted):
             with enough_memory("Free some memory, or draw on another device."):
                 drawn = to_uint8(self.model.sample(SampleRequest([self.seeds[i] for i in wanted])))
-            self._pixels = drawn[0].shape[0] * drawn[0].shape[1]
-            if len(self) * self._pixels > self.KEEP:
+            self._size = height, width = drawn[0].shape[:2]
+            if len(self) * height * width > self.KEEP:
                 return list(drawn)
             self._kept.update(zip(wanted, drawn, strict=True))
         return [self._kept[i] for i in wanted]
@@ -106,7 +124,7 @@ class Drawn:
 class TrainedOn:
     """The picture that a model of one picture was trained on, at the size of its samples, as a set of one."""
 
-    kind = "run's picture"
+    skip_bad = False
 
     def __init__(self, label: str, pixels: Pixels) -> None:
         self.label, self._item = label, Item("picture", pixels)
@@ -129,13 +147,21 @@ class TrainedOn:
 
 @dataclass
 class Operand:
-    """One side of a comparison: pictures, or statistics that were saved. `run` is set where a run draws them."""
+    """One side of a comparison: pictures, or statistics that were saved.
+
+    Attributes:
+        label: what messages call it.
+        kind: "file", "folder", "zip", "array", "statistics" or "run".
+        source: the pictures.
+        statistics: what there is in their place.
+        used: how many pictures the figure comes from; None: all that could be read.
+    """
 
     label: str
     kind: str
     source: PictureSet | None = None
     statistics: Statistics | None = None
-    run: Run | None = None
+    used: int | None = None
 
     @property
     def pictures(self) -> PictureSet:
@@ -144,38 +170,62 @@ class Operand:
             raise UsageError(f"{self.label} holds statistics, not pictures.", "Give the pictures themselves.")
         return self.source
 
+    def read(self, index: int) -> Item:
+        """One of the pictures. Raises DataError where it cannot be read; without skip_bad that names all such."""
+        try:
+            return self.pictures.read(index)
+        except DataError:
+            if not self.pictures.skip_bad:
+                for _ in self.pictures:
+                    pass
+            raise
+
+    def picture(self, name: str) -> str:
+        """What messages call one of the pictures."""
+        return self.label if len(self.pictures) == 1 else f"{name} in {self.label}"
+
     def describe(self) -> dict[str, Any]:
         """For the protocol of a result."""
         found: dict[str, Any] = {"from": self.label, "kind": self.kind}
         if self.source is None:
             assert self.statistics is not None
             return {**found, "n": self.statistics.n}
-        found["n"] = len(self.source) - len(self.source.skipped)
+        found["n"] = len(self.source) - len(self.source.skipped) if self.used is None else self.used
         if self.source.skipped:
             found["skipped"] = len(self.source.skipped)
+        if self.source.jpeg:
+            found["jpeg"] = self.source.jpeg
         if self.source.sizes:
             sizes = self.source.sizes.most_common(4)
             found["sizes"] = [f"{w}x{h}" for (h, w), _ in sizes] + (["..."] if len(self.source.sizes) > 4 else [])
+        if self.source.notes:
+            found["notes"] = self.source.notes
         return found
 
     def warnings(self, as_a_set: bool) -> list[str]:
         """What one should know of these pictures when reading a figure; of a set, too, that sizes are mixed."""
         if self.source is None:
-            return []
+            made = (self.statistics.protocol if self.statistics else None) or {}
+            pictures = made.get("pictures")
+            return _of_jpegs(pictures, self.label) if isinstance(pictures, Mapping) else []
         found = []
         if self.source.skipped:
-            names = ", ".join(name for name, _ in self.source.skipped[:3])
-            found.append(f"{len(self.source.skipped)} pictures of {self.label} were left out: {names}.")
+            names = [name for name, _ in self.source.skipped]
+            listed = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+            found.append(f"{len(names)} of {len(self.source)} pictures of {self.label} were left out: {listed}.")
         if as_a_set and len(self.source.sizes) > 1:
             found.append(f"The pictures of {self.label} have {len(self.source.sizes)} different sizes.")
-        # Pictures that were read one by one are told by their names.
-        jpegs = max(self.source.jpeg, sum(name.lower().endswith(JPEG) for name in self.source.names))
-        if jpegs:
-            found.append(
-                f"{jpegs} pictures of {self.label} come from JPEG, whose traces move figures: "
-                "compare only with figures of JPEGs."
-            )
-        return found
+        return found + _of_jpegs(self.describe(), self.label)
+
+
+def _of_jpegs(described: Mapping[str, Any], label: str) -> list[str]:
+    """The warning that pictures come from JPEG, if any do."""
+    if not described.get("jpeg"):
+        return []
+    return [
+        f"Pictures of {label} come from JPEG ({described['jpeg']} of {described.get('n')}), whose traces move figures: "
+        "compare only with figures of JPEGs."
+    ]
 
 
 @dataclass
@@ -193,30 +243,37 @@ class Opener:
             DataError, RunError: there is no such thing, or it cannot be read.
         """
         path = Path(reference)
-        if path.exists() and not (path / "run.json").exists():
+        there = exists(path)
+        if there and not exists(path / "run.json"):
             if is_statistics(path):
                 if not statistics:
-                    raise UsageError(f"{path} holds statistics; this metric needs the pictures.", "Give the pictures.")
-                return Operand(str(path), "statistics", statistics=Statistics.load(path))
+                    raise UsageError(f"{path} holds statistics; pictures are needed here.", "Give the pictures.")
+                return Operand(printable(str(path)), "statistics", statistics=Statistics.load(path))
             found = open_pictures(path, background=self.options.background, skip_bad=self.options.skip_bad)
-            return Operand(str(path), found.kind, found)
-        if reference != "latest" and not path.exists() and not all_runs(self.options.out):
-            raise DataError(f"There is no file or folder {path}.", "Check the path.")
+            return Operand(found.label, found.kind, found)
+        if str(reference) != "latest" and not there and not all_runs(self.options.out):
+            raise DataError(f"There is no file or folder {path}.", did_you_mean(path))
         try:
             run = open_run(reference, self.options.out)
         except RunError as error:
             if "No run is called" in error.what:
-                raise DataError(f"There is no file, folder or run {path}.", "Check the path.") from error
+                raise DataError(f"There is no file, folder or run {path}.", did_you_mean(path)) from error
             raise
         return self.run(run)
 
     def run(self, run: Run) -> Operand:
         """A run, as the pictures that it draws."""
         n = self.options.n or self.default_n
-        if not 1 <= n <= MOST:
-            raise UsageError(f"{n} samples cannot be drawn.", f"Ask for 1 to {MOST:,}.")
+        if n > MOST:
+            raise UsageError(f"{n:,} samples cannot be drawn.", f"Ask for 1 to {MOST:,}.")
         model = run.load(self.options.device, self.say)
-        return Operand(str(run.path), "run", Drawn(str(run.path), model, check_seeds(range(n))), run=run)
+        return drawn_by(run, model, check_seeds(range(n)))
+
+
+def drawn_by(run: Run, model: GanModel, seeds: Sequence[int]) -> Operand:
+    """The pictures that the model of a run draws from these seeds."""
+    label = printable(str(run.path))
+    return Operand(label, "run", Drawn(label, model, seeds))
 
 
 def trained_on(side: Operand) -> Operand:
@@ -233,7 +290,5 @@ def trained_on(side: Operand) -> Operand:
             f"{side.label} was not trained on one picture, which it could be compared with.",
             "Give the real pictures first, then the run.",
         )
-    return Operand(f"picture of {side.label}", "run", TrainedOn(side.label, to_uint8(model.picture())[0]))
-
-
-__all__ = ["Count", "Drawn", "Opener", "Operand", "Say", "quiet", "silent", "trained_on"]
+    label = f"picture of {side.label}"
+    return Operand(label, "run", TrainedOn(label, to_uint8(model.picture())[0]))

@@ -88,6 +88,13 @@ METRICS = {
 }  # fmt: skip
 
 
+LAST_SEED = 2**32 - 1  # that all the generators of random numbers take
+NETS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}  # of LPIPS, and what their weights are called
+_LEAST = {
+    "n": 1, "batch": 1, "pairs": 1, "subsets": 1, "subset_size": 2, "splits": 1, "neighbours": 1, "scale": 1, "crop": 0,
+}  # fmt: skip
+
+
 @dataclass(frozen=True, kw_only=True)
 class EvalOptions:
     """How to measure. Those that a metric does not name in `Metric.options` are not heeded by it.
@@ -139,6 +146,17 @@ class EvalOptions:
     crop: int | None = None
     y: bool | None = None
 
+    def __post_init__(self) -> None:
+        """Refuse what no metric can heed. Raises UsageError."""
+        for name, least in _LEAST.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} is {value}.", f"Give {least} or more.")
+        if self.seed is not None and not 0 <= self.seed <= LAST_SEED:
+            raise UsageError(f"{self.seed} is no seed.", f"Give a number from 0 to {LAST_SEED}.")
+        if self.net not in NETS:
+            raise UsageError(f"LPIPS has no network {self.net!r}.", f"There are: {', '.join(NETS)}.")
+
 
 def metric_of(name: str) -> Metric:
     """The metric of that name. Raises UsageError that lists them."""
@@ -151,9 +169,10 @@ def parse_schedule(text: str) -> list[tuple[Metric, int]]:
     """ "sifid@500,patch-swd@200" to metrics and the steps between two measurements; "" to none.
 
     Raises:
-        UsageError: there is no such metric, no number of steps, or it needs true pictures to compare with.
+        UsageError: there is no such metric, no number of steps, it needs true pictures to compare with, or is
+            there twice.
     """
-    found = []
+    found: list[tuple[Metric, int]] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, steps = part.partition("@")
         metric = metric_of(name)
@@ -161,5 +180,7 @@ def parse_schedule(text: str) -> list[tuple[Metric, int]]:
             raise UsageError(f"{part!r} does not say how often.", f"Write {name}@STEPS, for instance {name}@500.")
         if metric.takes == PAIR:
             raise UsageError(f"{name} compares pictures with true ones, which samples do not have.", "Take another.")
+        if any(metric is earlier for earlier, _ in found):
+            raise UsageError(f"{name} is there twice.", "Say once how often it is measured.")
         found.append((metric, int(steps)))
     return found

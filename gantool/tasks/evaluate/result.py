@@ -29,8 +29,8 @@ class Evaluation:
 
     @property
     def value(self) -> float:
-        """The figure that the metric is named after."""
-        return next(iter(self.values.values()))
+        """The figure that the metric is named after; NaN of statistics, which are no figure."""
+        return next(iter(self.values.values()), math.nan)
 
     def data(self) -> dict[str, Any]:
         """Plain values for JSON; a figure that is not finite (the PSNR of equal pictures) is None."""

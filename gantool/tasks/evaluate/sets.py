@@ -26,6 +26,7 @@ from gantool.weights.store import Found, find
 INCEPTION = "inception-2015"
 FEW = 2048  # pictures below which Inception's covariance is singular
 _MADE_WITH = ("network", "layer", "protocol", "resize")  # what two sides of a FID must have in common
+_DIGITS = 12  # of a sha256, in a sentence
 
 
 class _Network(Protocol):
@@ -96,15 +97,23 @@ def statistics_of(side: Operand, options: EvalOptions, found: Findings, count: C
 
 
 def fid(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
-    """Fréchet distance of the two sets."""
+    """Fréchet distance of the two sets. Where both are statistics, no network is needed."""
     assert b is not None
-    setup = _setup(options, found)
-    found.protocol["ddof"] = setup.convention.ddof
+    setup = None
+    if a.statistics and b.statistics:
+        made = a.statistics.protocol or b.statistics.protocol or {}
+        found.protocol |= {key: made[key] for key in (*_MADE_WITH, "ddof") if key in made}
+    else:
+        setup = _setup(options, found)
+        found.protocol["ddof"] = setup.convention.ddof
     both = []
     for side in (a, b):
-        statistics = side.statistics or _moments(side, setup, count)
-        if side.statistics is not None:
-            found.warnings += list(_unlike(side.statistics.protocol, found.protocol, side.label))
+        statistics = side.statistics
+        if statistics is not None:
+            found.warnings += list(_unlike(statistics.protocol, found.protocol, side.label))
+        else:
+            assert setup is not None
+            statistics = _moments(side, setup, count)
         both.append(statistics)
         if statistics.n is not None and statistics.n < max(FEW, len(statistics.mu)):
             found.warnings.append(
@@ -122,13 +131,20 @@ def fid(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, co
 def _unlike(made: Mapping[str, Any] | None, now: Mapping[str, Any], label: str) -> Iterator[str]:
     """Warnings where saved statistics were not made as the other side is."""
     if made is None:
-        yield f"{label} does not say how it was made: network, layer and resize must be the same as here."
+        yield f"{label} does not say how it was made: network, layer and resize must be those of the other side."
         return
     for key in _MADE_WITH:
         if made.get(key) != now.get(key):
-            yield f"{label} was made with another {key} ({made.get(key)}) than the other side ({now.get(key)})."
+            theirs, ours = _in_words(made.get(key)), _in_words(now.get(key))
+            yield f"{label} was made with another {key} ({theirs}) than the other side ({ours})."
     if made.get("ddof") != now.get("ddof"):
         yield f"The covariance of {label} was divided by N - {made.get('ddof')}, the other by N - {now.get('ddof')}."
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"{value.get('name')}, sha256 {str(value.get('sha256'))[:_DIGITS]}..."
+    return "not said" if value is None else str(value)
 
 
 def kid(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
@@ -138,9 +154,15 @@ def kid(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, co
     seed = setup.convention.kid_seed if options.seed is None else options.seed
     real, fake = (_features(side, setup, count).features for side in (a, b))
     size = min(options.subset_size, len(real), len(fake))
+    if size < 2:
+        raise DataError(f"KID takes two pictures or more of each set, not {size}.", "Add pictures.")
+    if size == len(real) == len(fake):
+        found.warnings.append(
+            "Every subset is all the pictures: kid_std says nothing. Give more pictures, or a smaller --subset-size."
+        )
     if size < options.subset_size:
         found.warnings.append(
-            f"Subsets of {size} pictures in place of {options.subset_size}, for there are no more: the mean is not "
+            f"Subsets of {size:,} pictures in place of {options.subset_size:,}, for there are no more: the mean is not "
             "biased by that, but its spread is larger."
         )
     # torch-fidelity gives the fakes' place to its first set; the order decides which random numbers go where.
