@@ -252,6 +252,7 @@ def test_a_run_is_measured_against_its_own_picture(tmp_path):
     alone = evaluate("patch-swd", run.path, options=options)
     again = evaluate("patch-swd", "latest", options=options)
     assert again.values == alone.values
+    assert evaluate("patch-swd", run, options=EvalOptions(n=4)).values == alone.values
     drawn = gantool.sample(run, n=4, to=tmp_path / "drawn")
     drawn.sheet.unlink()
     model = run.load("cpu")
@@ -376,6 +377,16 @@ def test_pictures_that_cannot_be_read_of_every_metric(tmp_path):
         assert any("2 of 5 pictures of" in warning for warning in found.warnings)
     both = evaluate("psnr", torn, torn, skip)
     assert [both.protocol[side]["n"] for side in ("real", "fake")] == [3, 3]
+
+
+def test_a_picture_that_is_too_small_is_named(tmp_path):
+    save(tmp_path, {"real": noise(1, 40, 40, 3)})
+    fakes = save(tmp_path / "fakes", {"1": noise(1, 40, 40, 3), "2": noise(2, 5, 40, 3)})
+    golden = np.load(GOLDEN / "singan_sifid.npz")
+    weights = tmp_path / "first-blocks.pth"
+    torch.save({key[2:]: torch.from_numpy(golden[key]) for key in golden.files if key.startswith("w/")}, weights)
+    with pytest.raises(DataError, match=r"^2.png in .*fakes: A picture of 40x5 pixels is too small"):
+        evaluate("sifid", tmp_path / "real.png", fakes, EvalOptions(weights=weights))
 
 
 def test_what_was_done_to_pictures_is_said(tmp_path):

@@ -54,7 +54,7 @@ def each_pair(
                         raise
                     a.pictures.skipped.append((a.pictures.names[i], error.what))
                     continue
-            figures = compare(held[1], item)
+            figures = _named(b, item, compare, held[1])
             found.pairs.append({"real": held[1].name, "fake": item.name, **figures})
     if not found.pairs:
         raise DataError(f"No pair of {a.label} and {b.label} could be read.", "Look at the pictures.")
@@ -64,6 +64,16 @@ def each_pair(
             found.values[key] = sum(row[key] for row in found.pairs) / len(found.pairs)
     found.protocol["pairs"] = len(found.pairs)
     found.protocol["resize"] = "none"
+
+
+def _named(b: Operand, fake: Item, compare: Callable[[Item, Item], dict[str, float]], real: Item) -> dict[str, float]:
+    """What `compare` says; an error of one picture among many says which."""
+    try:
+        return compare(real, fake)
+    except DataError as error:
+        if len(b.pictures) == 1 or fake.name in error.what:
+            raise
+        raise DataError(f"{b.picture(fake.name)}: {error.what}", error.hint) from error
 
 
 def _of_one_size(a: Operand, b: Operand, real: Item, fake: Item) -> None:

@@ -14,6 +14,7 @@ from gantool.tasks.evaluate import images, sets, single
 from gantool.tasks.evaluate.operands import Count, Opener, Operand, Say, quiet, silent, trained_on
 from gantool.tasks.evaluate.options import ONE, PAIR, SAMPLES, SETS, EvalOptions, Metric, metric_of
 from gantool.tasks.evaluate.result import Evaluation, Findings
+from gantool.tasks.runs import Run
 
 _SINGLE_N, _SET_N = 50, 10_000  # samples drawn where nothing else is said
 
@@ -35,8 +36,8 @@ _MEASURES = {
 
 def evaluate(
     metric: str,
-    a: str | Path,
-    b: str | Path | None = None,
+    a: str | Path | Run,
+    b: str | Path | Run | None = None,
     options: EvalOptions | None = None,
     *,
     say: Say = quiet,
@@ -47,7 +48,7 @@ def evaluate(
     Args:
         metric: a name in `METRICS`.
         a: the real or true pictures, or for metrics of one set that set: a file, folder, zip or array, for fid
-            also .npz statistics. A run (path, id prefix or `latest`) draws pictures.
+            also .npz statistics. A run (as it is, or by path, id prefix or `latest`) draws pictures.
         b: the pictures to judge, likewise. Metrics of one real picture take a run alone, too: it is then
             compared with the picture that it was trained on.
         options: see `EvalOptions`.
@@ -63,7 +64,7 @@ def evaluate(
     if wanted.takes == SAMPLES and b is not None:
         raise UsageError(f"{wanted.name} looks at one set of pictures.", f"Write: gantool eval {wanted.name} PICTURES")
     statistics = wanted.name == "fid"
-    if not (statistics and all(side is not None and is_statistics(side) for side in (a, b))):
+    if not (statistics and all(isinstance(side, str | Path) and is_statistics(side) for side in (a, b))):
         check(wanted, options)
     opener = Opener(options, say, default_n(wanted))
     first = opener.open(a, statistics)
@@ -109,7 +110,7 @@ def check(metric: Metric, options: EvalOptions) -> None:
 
 
 def save_statistics(
-    pictures: str | Path,
+    pictures: str | Path | Run,
     file: str | Path,
     options: EvalOptions | None = None,
     *,

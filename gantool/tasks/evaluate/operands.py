@@ -236,12 +236,14 @@ class Opener:
     say: Say
     default_n: int
 
-    def open(self, reference: str | Path, statistics: bool = False) -> Operand:
-        """An operand by path, or a run by path, id prefix or `latest`.
+    def open(self, reference: str | Path | Run, statistics: bool = False) -> Operand:
+        """An operand by path, or a run as it is or by path, id prefix or `latest`.
 
         Raises:
             DataError, RunError: there is no such thing, or it cannot be read.
         """
+        if isinstance(reference, Run):
+            return self.run(reference)
         path = Path(reference)
         there = exists(path)
         if there and not exists(path / "run.json"):
