@@ -389,6 +389,13 @@ def test_a_picture_that_is_too_small_is_named(tmp_path):
         evaluate("sifid", tmp_path / "real.png", fakes, EvalOptions(weights=weights))
 
 
+def test_jpegs_are_counted_among_the_pictures_that_were_read(tmp_path):
+    jpegs = save(tmp_path / "jpegs", {str(i): noise(i, 32, 32, 3) for i in range(9)}, ".jpg")
+    found = evaluate("ms-ssim", jpegs, options=EvalOptions(pairs=1))  # reads two of them, and the first for the size
+    assert found.protocol["pictures"]["n"] == 9
+    assert any(f"({n} of {n})" in warning for warning in found.warnings for n in (2, 3))
+
+
 def test_what_was_done_to_pictures_is_said(tmp_path):
     save(tmp_path, {"real": noise(1, 32, 32, 3)})
     grey = save(tmp_path / "grey", {str(i): noise(i, 32, 32) for i in range(2)})

@@ -226,5 +226,5 @@ class _OnDemand(Sequence[Pixels]):
 
     def __getitem__(self, i: Any) -> Any:
         self.asked += 1
-        self.show(f"pairs of {self.side.label}", self.asked, self.total)
+        self.show(self.side.label, self.asked, self.total)
         return self.side.read(self.indices[i]).pixels

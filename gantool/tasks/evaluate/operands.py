@@ -207,7 +207,9 @@ class Operand:
         if self.source is None:
             made = (self.statistics.protocol if self.statistics else None) or {}
             pictures = made.get("pictures")
-            return _of_jpegs(pictures, self.label) if isinstance(pictures, Mapping) else []
+            if not isinstance(pictures, Mapping):  # another tool's file
+                return []
+            return _of_jpegs(pictures.get("jpeg"), pictures.get("n"), self.label)
         found = []
         if self.source.skipped:
             names = [name for name, _ in self.source.skipped]
@@ -215,15 +217,15 @@ class Operand:
             found.append(f"{len(names)} of {len(self.source)} pictures of {self.label} were left out: {listed}.")
         if as_a_set and len(self.source.sizes) > 1:
             found.append(f"The pictures of {self.label} have {len(self.source.sizes)} different sizes.")
-        return found + _of_jpegs(self.describe(), self.label)
+        return found + _of_jpegs(self.source.jpeg, self.source.sizes.total(), self.label)
 
 
-def _of_jpegs(described: Mapping[str, Any], label: str) -> list[str]:
-    """The warning that pictures come from JPEG, if any do."""
-    if not described.get("jpeg"):
+def _of_jpegs(jpegs: Any, total: Any, label: str) -> list[str]:
+    """The warning that pictures come from JPEG, if any of those that were read do."""
+    if not jpegs:
         return []
     return [
-        f"Pictures of {label} come from JPEG ({described['jpeg']} of {described.get('n')}), whose traces move figures: "
+        f"Pictures of {label} come from JPEG ({jpegs} of {total}), whose traces move figures: "
         "compare only with figures of JPEGs."
     ]
 
