@@ -30,7 +30,7 @@ _OPTIONS: dict[str, Any] = {
     "background": Annotated[str, typer.Option(help="colour behind transparent pixels, name or #rrggbb")],
     "device": DEVICE,
     "out": OUT,
-    "batch": Annotated[int, typer.Option(help="pictures at a time", min=1)],
+    "batch": Annotated[int | None, typer.Option(help="pictures at a time (what is fast on the device)", min=1)],
     "protocol": Annotated[
         Literal["torch-fidelity", "pytorch-fid", "clean", "nvidia"], typer.Option(help="whose conventions to follow")
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,12 +14,14 @@ from gantool.engine.devices import pick_device
 from gantool.errors import DataError
 from gantool.metrics import psnr_ssim
 from gantool.metrics.laplacian_swd import laplacian_swd
-from gantool.metrics.lpips import Lpips
 from gantool.metrics.ms_ssim import diversity_ms_ssim
 from gantool.tasks.evaluate.operands import Count, Operand
 from gantool.tasks.evaluate.options import NETS, EvalOptions
 from gantool.tasks.evaluate.result import Findings
 from gantool.weights.store import Found, find
+
+if TYPE_CHECKING:
+    from gantool.metrics.lpips import Lpips
 
 PAIRS = 100  # as AC-GAN takes of each class
 LEVELS = 5  # of MS-SSIM as published
@@ -147,6 +149,8 @@ def lpips(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, 
 
 def lpips_network(options: EvalOptions, found: Findings) -> Lpips:
     """The network, with its weights said in the protocol."""
+    from gantool.metrics.lpips import Lpips
+
     backbone, heads = lpips_weights(options)
     network = Lpips.from_files(options.net, backbone.path, heads.path, device=pick_device(options.device))
     found.protocol["lpips"] = f"v0.1, {options.net}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from gantool.data.listing import exists
 from gantool.data.pictures import is_statistics
 from gantool.errors import RunError, UsageError
 from gantool.files import check_target
-from gantool.tasks.evaluate import images, sets, single
 from gantool.tasks.evaluate.operands import Count, Opener, Operand, Say, quiet, silent, trained_on
 from gantool.tasks.evaluate.options import ONE, PAIR, SAMPLES, SETS, EvalOptions, Metric, metric_of
 from gantool.tasks.evaluate.result import Evaluation, Findings
@@ -18,20 +19,26 @@ from gantool.tasks.runs import Run
 
 _SINGLE_N, _SET_N = 50, 10_000  # samples drawn where nothing else is said
 
+# Module and function of each metric; imported when used, because the networks bring torchvision, which takes seconds.
 _MEASURES = {
-    "sifid": single.sifid,
-    "patch-swd": single.patch_swd,
-    "diversity": single.diversity,
-    "fid": sets.fid,
-    "kid": sets.kid,
-    "is": sets.inception_score,
-    "prdc": sets.prdc,
-    "swd": images.swd,
-    "ms-ssim": images.ms_ssim,
-    "psnr": images.psnr,
-    "ssim": images.ssim,
-    "lpips": images.lpips,
+    "sifid": "single:sifid",
+    "patch-swd": "single:patch_swd",
+    "diversity": "single:diversity",
+    "fid": "sets:fid",
+    "kid": "sets:kid",
+    "is": "sets:inception_score",
+    "prdc": "sets:prdc",
+    "swd": "images:swd",
+    "ms-ssim": "images:ms_ssim",
+    "psnr": "images:psnr",
+    "ssim": "images:ssim",
+    "lpips": "images:lpips",
 }
+
+
+def _function(where: str) -> Any:
+    module, _, name = where.partition(":")
+    return getattr(import_module(f"gantool.tasks.evaluate.{module}"), name)
 
 
 def evaluate(
@@ -77,7 +84,7 @@ def evaluate(
 def measure(metric: Metric, a: Operand, b: Operand | None, options: EvalOptions, count: Count = silent) -> Evaluation:
     """`evaluate` on operands that are open."""
     found = Findings()
-    _MEASURES[metric.name](a, b, options, found, count)
+    _function(_MEASURES[metric.name])(a, b, options, found, count)
     sides = {"pictures": a} if b is None else {"real": a, "fake": b}
     for side in sides.values():
         found.warnings += side.warnings(metric.takes in (SETS, SAMPLES))
@@ -101,12 +108,10 @@ def check(metric: Metric, options: EvalOptions) -> None:
     Raises:
         DataError: the file of a network is not there, and what to do about it.
     """
-    if metric.name == "sifid":
-        single.sifid_weights(options)
-    elif metric.name == "lpips":
-        images.lpips_weights(options)
-    elif metric.name in ("fid", "kid", "is", "prdc"):
-        sets.check_network(options)
+    checks = {"sifid": "single:sifid_weights", "lpips": "images:lpips_weights"}
+    checks |= dict.fromkeys(("fid", "kid", "is", "prdc"), "sets:check_network")
+    if metric.name in checks:
+        _function(checks[metric.name])(options)
 
 
 def save_statistics(
@@ -129,6 +134,8 @@ def save_statistics(
     options, file = options or EvalOptions(), Path(file)
     if file.suffix.lower() != ".npz":
         raise UsageError(f"{file} is no .npz file.", "Statistics are kept in .npz files; name it so.")
+    from gantool.tasks.evaluate import sets
+
     _writable(file)
     sets.check_network(options)
     side = Opener(options, say, _SET_N).open(pictures)

@@ -106,7 +106,7 @@ class EvalOptions:
         background: colour behind transparent pixels.
         device: of the networks.
         out: folder in which runs are looked for.
-        batch: pictures at a time.
+        batch: pictures at a time; None: what is fast on the device.
         protocol: whose conventions the Inception metrics follow.
         layer: features taken, by their number: 64, 192, 768 or 2048.
         weights: file of the network's weights; None takes those in the store.
@@ -129,7 +129,7 @@ class EvalOptions:
     background: str = "white"
     device: str = "auto"
     out: Path = Path("runs")
-    batch: int = 32
+    batch: int | None = None
     protocol: str = "torch-fidelity"
     layer: int | None = None
     weights: Path | None = None

@@ -14,7 +14,6 @@ from gantool.engine.devices import pick_device
 from gantool.errors import DataError, UsageError
 from gantool.metrics import single_image
 from gantool.metrics.frechet import Statistics, frechet_distance
-from gantool.metrics.sifid import LAYER_NAMES, Sifid
 from gantool.tasks.evaluate.images import (
     PAIRS,
     counted,
@@ -37,6 +36,8 @@ COPIES = "A generator that copies its picture wins this metric: read it together
 
 def sifid_weights(options: EvalOptions) -> Found:
     """torchvision's Inception. Raises DataError where it is not there, UsageError where it has no such layer."""
+    from gantool.metrics.sifid import LAYER_NAMES
+
     if options.layer is not None and options.layer not in LAYER_NAMES:
         layers = ", ".join(map(str, LAYER_NAMES))
         raise UsageError(f"Inception has no layer {options.layer}.", f"Take one of {layers}.")
@@ -45,6 +46,8 @@ def sifid_weights(options: EvalOptions) -> Found:
 
 def sifid(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, count: Count) -> None:
     """Mean SIFID over the pairs."""
+    from gantool.metrics.sifid import Sifid
+
     assert b is not None
     weights = sifid_weights(options)
     network = Sifid(weights.path, options.layer or 64, pick_device(options.device))
