@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ INTERRUPTED = Interrupted.exit_code
 def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line `words` (sys.argv without the program) and exit with its code."""
     words = list(sys.argv[1:] if words is None else words)
+    signal.signal(signal.SIGTERM, _terminated)
     if "--no-color" in words:
         os.environ["NO_COLOR"] = "1"
     for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are no text
@@ -40,6 +42,11 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         code = 1
     sys.exit(code)
+
+
+def _terminated(number: int, frame: object) -> NoReturn:
+    """SIGTERM is a Ctrl-C: what is under way tidies up, and the exit code is the same."""
+    raise KeyboardInterrupt
 
 
 def run(words: Sequence[str]) -> int:

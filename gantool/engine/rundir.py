@@ -170,9 +170,13 @@ def find_run(reference: str, root: Path) -> RunDir:
         RunError: none fits, or several do.
     """
     path = Path(reference)
-    if (path / "run.json").is_file():
-        return RunDir(path)
-    if path.is_dir() and os.sep in reference:
+    try:
+        if (path / "run.json").is_file():
+            return RunDir(path)
+        unfit = path.is_dir() and os.sep in reference
+    except OSError as error:  # a name too long for a path, or a folder that may not be looked into
+        raise RunError(f"{path} cannot be looked at: {error.strerror}.", "`gantool runs` lists the runs.") from error
+    if unfit:
         raise RunError(f"{path} is no run directory: it has no run.json.", "`gantool runs` lists the runs.")
     runs = all_runs(root)
     if not runs:

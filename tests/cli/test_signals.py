@@ -101,6 +101,21 @@ def test_ctrl_c_before_training_is_no_traceback(here):
     assert json.loads(done.stdout)["error"]["code"] == "interrupted"
 
 
+def test_sigterm_ends_any_command_as_ctrl_c_does(here):
+    code = (
+        "import signal\n"
+        "import gantool.tasks.evaluate.measure as m\n"
+        "def evaluate(*args, **kwargs): signal.raise_signal(signal.SIGTERM)\n"
+        "m.evaluate = evaluate\n"
+        "from gantool.cli.main import main\n"
+        "main(['eval', 'psnr', 'a.png', 'a.png', '--json'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 130
+    assert done.stderr == "Interrupted.\n"
+    assert json.loads(done.stdout)["error"]["code"] == "interrupted"
+
+
 def test_signals_that_come_together_count_once(monkeypatch, capfd):
     before = signal.getsignal(signal.SIGINT)
     with Stopper() as stop:

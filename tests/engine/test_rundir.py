@@ -220,3 +220,8 @@ def test_devices_that_do_not_exist_are_wrong_usage() -> None:
             pick_device("cuda")
         with pytest.raises(UsageError, match="CUDA was asked for"):
             pick_device("cuda:1")
+
+
+def test_a_name_too_long_for_a_path_is_no_traceback(tmp_path):
+    with pytest.raises(RunError, match="cannot be looked at"):
+        find_run("x" * 300, tmp_path)
