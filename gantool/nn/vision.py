@@ -30,6 +30,7 @@ def _import() -> None:
 
 _import()
 
+from torchvision import __version__ as version  # noqa: E402
 from torchvision import models  # noqa: E402
 
-__all__ = ["models"]
+__all__ = ["models", "version"]

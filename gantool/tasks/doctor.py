@@ -14,6 +14,7 @@ from typing import Literal
 
 from gantool import registry
 from gantool._version import __version__
+from gantool.errors import DataError
 
 OLDEST_PYTHON, OLDEST_TORCH = (3, 11), (2, 6)
 LITTLE_SPACE, NO_SPACE = 2e9, 1e8  # bytes: warn below, fail below
@@ -38,7 +39,7 @@ def examine(out: str | Path = "runs") -> list[Check]:
         out: the folder that runs go to; it need not exist yet.
     """
     checks = [_python(), Check("gantool", "ok", __version__), *_torch(), _ffmpeg(), *_space(Path(out))]
-    return [*checks, *_families(), _completion()]
+    return [*checks, _torchvision(), _weights(), *_families(), _completion()]
 
 
 def _python() -> Check:
@@ -64,6 +65,32 @@ def _torch() -> Iterator[Check]:
         yield Check("torch", "ok", version)
     yield _threads(torch.get_num_threads())
     yield _accelerator()
+
+
+def _torchvision() -> Check:
+    try:
+        from gantool.nn.vision import version
+    except Exception as error:  # as above
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        fix = "Install the torchvision that belongs to this torch; see pytorch.org."
+        return Check("torchvision", "fail", f"cannot be imported: {reason}.", fix)
+    return Check("torchvision", "ok", version)
+
+
+def _weights() -> Check:
+    """Which networks of the evaluators are here. None has to be: commands that need one say so."""
+    from gantool.weights.catalogue import CATALOGUE
+    from gantool.weights.store import published, weights_dir
+
+    here = []
+    for weights in CATALOGUE:
+        try:
+            if published(weights) is not None:
+                here.append(weights.name)
+        except DataError as error:
+            return Check("weights", "warn", error.what, error.hint)
+    detail = f"{', '.join(here) or 'none'} (of {len(CATALOGUE)}) in {weights_dir()}"
+    return Check("weights", "ok", detail if here else f"{detail}; `gantool weights` fetches them")
 
 
 def _threads(threads: int) -> Check:

@@ -121,6 +121,21 @@ def test_doctor(cli, tmp_path, monkeypatch):
     assert (bad["name"], bad["fix"]) == ("write access", "Choose another folder with --out.")
 
 
+def test_doctor_tells_which_weights_are_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("GANTOOL_WEIGHTS", str(tmp_path))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "hub"))
+
+    def found():
+        return next(check for check in doctor.examine(tmp_path) if check.name == "weights")
+
+    assert found().status == "ok"
+    assert "none (of 9)" in found().detail
+    (tmp_path / "alex.pth").write_bytes(b"torn")
+    assert found().status == "warn"
+    assert "damaged" in found().detail
+    assert "gantool weights fetch lpips-alex" in found().fix
+
+
 def test_doctor_tells_little_space_and_old_versions(tmp_path, monkeypatch):
     monkeypatch.setattr(doctor, "LITTLE_SPACE", 1e18)
     monkeypatch.setattr(doctor, "OLDEST_TORCH", (99, 0))
