@@ -6,10 +6,14 @@ import gantool.nn.vision  # noqa: F401, I001
 # isort: split
 
 import io
+import signal
 
 import pytest
 import torch
 from torch import nn
+
+# A shell's background jobs ignore Ctrl-C, and hand that down: the programs that tests interrupt must not.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
