@@ -12,12 +12,13 @@ from gantool.cli.arguments import DEVICE, OUT
 from gantool.cli.command import APPLY, add
 from gantool.cli.one_shot import DEFAULT_FAMILY, FAMILY, LIMIT, MATTE, PRESET, SETS, Training, run_for
 from gantool.cli.talk import Result, Talk
-from gantool.errors import UsageError
+from gantool.errors import DataError, UsageError
 
 if TYPE_CHECKING:
     from gantool.tasks.plan import Plan
 
 
+SMALLEST = 20  # pixels of the longer side; SinGAN's recipe begins with scales of 18
 LARGEST = 250  # pixels of the longer side that are trained on unless more is asked for, as published
 
 
@@ -56,6 +57,11 @@ def superres(
     check_folder(to)
     source = load_picture(picture, background=matte)
     longest = max(source.height, source.width)
+    if longest < SMALLEST:
+        raise DataError(
+            f"{picture} is {source.width}x{source.height} pixels, too few to learn detail from.",
+            f"Use a picture of {SMALLEST} pixels or more.",
+        )
     known = {info.name for info in option_infos(registry.get(family or DEFAULT_FAMILY).config)}
     wishes = {"max_size": max(min(longest, LARGEST), 16), "factor": scale}
     needs = {name: value for name, value in wishes.items() if name in known}

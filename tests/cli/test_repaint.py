@@ -133,12 +133,14 @@ def test_enlarging_a_picture(cli, here) -> None:
         (["paint", "--background", "a.png", "c.png", *QUICK, "--start-scale", "9"], 2, "no --start-scale 9"),
         (["paint", "latest", "c.png", "--colours", "3"], 2, "belong to --quantize"),
         (["superres", "gone.png"], 1, "There is no file gone.png"),
+        (["superres", "little.png"], 1, "little.png is 16x12 pixels, too few to learn detail from."),
         (["superres", "a.png", "-s", "0.5"], 2, "enlarges nothing"),
         (["superres", "a.png", "-s", "nan"], 2, "enlarges nothing"),
         (["edit", "latest", "c.png", "--keep-background", "maybe"], 2, "maybe"),
     ],
 )
 def test_errors_are_two_lines_and_leave_nothing(cli, composite, words, code, text) -> None:
+    Image.new("RGB", (16, 12)).save("little.png")
     before = sorted(Path().rglob("*"))
     said = cli(*words)
     assert said.code == code
