@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from gantool.cli.progress import LINE
+from gantool.cli.progress import NowAndThen
 from gantool.cli.talk import Talk
 
 Count = Callable[[str, int, int], None]
@@ -41,12 +40,10 @@ def counting(talk: Talk) -> Iterator[Count]:
 
 
 def _lines(talk: Talk) -> Count:
-    said = time.monotonic()
+    due = NowAndThen()
 
     def count(what: str, done: int, total: int) -> None:
-        nonlocal said
-        if time.monotonic() >= said + LINE and done < total:
-            said = time.monotonic()
+        if done < total and due():
             talk.say(f"{what}: {done:,} of {total:,}")
 
     return count

@@ -26,6 +26,21 @@ REDRAW = 1 / 6  # seconds between two looks of the live display, which cost 1.4 
 LINE = 5.0  # seconds between two plain lines
 
 
+class NowAndThen:
+    """Tells when it is time for another plain line: once every `LINE` seconds, and not at first."""
+
+    def __init__(self) -> None:
+        self._next = time.monotonic() + LINE
+
+    def __call__(self) -> bool:
+        """Whether it is time now."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + LINE
+        return True
+
+
 class Watcher:
     """What both kinds have in common; by itself it shows nothing (--quiet)."""
 
@@ -76,12 +91,11 @@ class Lines(Watcher):
 
     def __init__(self, talk: Talk) -> None:
         super().__init__(talk)
-        self._next = time.monotonic() + LINE
+        self._due = NowAndThen()
 
     def step(self, progress: Progress) -> None:
         """A line when there are new numbers and the last line is old enough."""
-        if progress.fresh and time.monotonic() >= self._next:
-            self._next = time.monotonic() + LINE
+        if progress.fresh and self._due():
             state, stage = progress.state, progress.stage
             self.talk.say(
                 f"{stage.name}  step {state.step}/{stage.steps}  {rate(self.speed(progress))}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gantool.cli.command import SETUP, add
-from gantool.cli.progress import LINE
+from gantool.cli.progress import NowAndThen
 from gantool.cli.talk import Result, Talk, table
 from gantool.cli.values import size
 from gantool.errors import DataError, Interrupted
@@ -133,12 +132,10 @@ def _result(found: Found) -> Result:
 def _transfer(talk: Talk, name: str) -> Iterator[Callable[[int, int | None], None]]:
     """Shows how many bytes have come: a bar on a terminal, a plain line now and then elsewhere."""
     if not talk.live:
-        last = time.monotonic()
+        due = NowAndThen()
 
         def line(done: int, total: int | None) -> None:
-            nonlocal last
-            if time.monotonic() >= last + LINE:
-                last = time.monotonic()
+            if due():
                 talk.say(f"{name}: {size(done)}" + (f" of {size(total)}" if total else ""))
 
         yield line

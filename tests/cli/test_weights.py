@@ -159,13 +159,13 @@ def test_fetch_without_a_network_by_wish(cli, folder, served, monkeypatch):
 
 
 def test_progress_in_a_pipe_is_plain_lines(cli, folder, monkeypatch, tmp_path):
-    from gantool.cli import weights as command
+    from gantool.cli import progress
 
     content = bytes(200_000)
     (tmp_path / "zeros").write_bytes(content)
     entry = replace(catalogue.get("vgg19"), size=len(content), sha256=store.sha256_of(tmp_path / "zeros"))
     monkeypatch.setattr(catalogue, "CATALOGUE", (entry,))
-    monkeypatch.setattr(command, "LINE", 0.0)
+    monkeypatch.setattr(progress, "LINE", 0.0)
     said = cli("weights", "fetch", "vgg19", "--from", (tmp_path / "zeros").as_uri())
     assert said.code == 0
     assert "vgg19: 0 B of 200 kB" in said.err
