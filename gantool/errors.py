@@ -48,6 +48,10 @@ class RunError(GantoolError):
     code = "run"
 
 
+class NoSuchRun(RunError):
+    """No run fits what it was called by."""
+
+
 class MemoryShort(GantoolError):
     """The machine's or the accelerator's memory does not suffice."""
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from gantool.errors import RunError
+from gantool.errors import NoSuchRun, RunError
 from gantool.files import read_json, write_error, write_json
 
 SCHEMA = 1
@@ -167,7 +167,8 @@ def find_run(reference: str, root: Path) -> RunDir:
     """A run by path, by the beginning of its id (or by a part of its name), or `latest`.
 
     Raises:
-        RunError: none fits, or several do.
+        NoSuchRun: none fits.
+        RunError: several do, or it cannot be looked for.
     """
     path = Path(reference)
     try:
@@ -180,13 +181,13 @@ def find_run(reference: str, root: Path) -> RunDir:
         raise RunError(f"{path} is no run directory: it has no run.json.", "`gantool runs` lists the runs.")
     runs = all_runs(root)
     if not runs:
-        raise RunError(f"There are no runs in {root}.", "Train one first, or say where they are with --out.")
+        raise NoSuchRun(f"There are no runs in {root}.", "Train one first, or say where they are with --out.")
     if reference == "latest":
         return max(runs, key=lambda run: (run.id[:15], run.path.stat().st_ctime_ns))
     fits = [run for run in runs if run.id.startswith(reference)] or [run for run in runs if reference in run.id]
     if len(fits) == 1:
         return fits[0]
     if not fits:
-        raise RunError(f"No run is called {reference!r}.", "`gantool runs` lists them.")
+        raise NoSuchRun(f"No run is called {reference!r}.", "`gantool runs` lists them.")
     names = ", ".join(run.id for run in fits[:5])
     raise RunError(f"{len(fits)} runs fit {reference!r}: {names}.", "Give more of the id.")

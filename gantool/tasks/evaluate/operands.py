@@ -14,7 +14,7 @@ from gantool.data.image import to_uint8
 from gantool.data.listing import did_you_mean, exists
 from gantool.data.pictures import Item, is_statistics, open_pictures
 from gantool.engine.devices import enough_memory
-from gantool.errors import DataError, RunError, UsageError
+from gantool.errors import DataError, NoSuchRun, UsageError
 from gantool.family import Reconstructs, SampleRequest
 from gantool.metrics.frechet import Statistics
 from gantool.tasks.evaluate.options import EvalOptions
@@ -247,23 +247,20 @@ class Opener:
         if isinstance(reference, Run):
             return self.run(reference)
         path = Path(reference)
-        there = exists(path)
-        if there and not exists(path / "run.json"):
+        if exists(path) and not exists(path / "run.json"):
             if is_statistics(path):
                 if not statistics:
                     raise UsageError(f"{path} holds statistics; pictures are needed here.", "Give the pictures.")
                 return Operand(printable(str(path)), "statistics", statistics=Statistics.load(path))
             found = open_pictures(path, background=self.options.background, skip_bad=self.options.skip_bad)
             return Operand(found.label, found.kind, found)
-        if str(reference) != "latest" and not there and not all_runs(self.options.out):
-            raise DataError(f"There is no file or folder {path}.", did_you_mean(path))
         try:
-            run = open_run(reference, self.options.out)
-        except RunError as error:
-            if "No run is called" in error.what:
-                raise DataError(f"There is no file, folder or run {path}.", did_you_mean(path)) from error
-            raise
-        return self.run(run)
+            return self.run(open_run(reference, self.options.out))
+        except NoSuchRun as error:
+            if str(reference) == "latest":
+                raise
+            kinds = "file, folder or run" if all_runs(self.options.out) else "file or folder"
+            raise DataError(f"There is no {kinds} {path}.", did_you_mean(path)) from error
 
     def run(self, run: Run) -> Operand:
         """A run, as the pictures that it draws."""
