@@ -80,8 +80,7 @@ def _command(metric: Metric) -> Callable[..., Result]:
             raise UsageError("A limit is no number (nan).", "Give --fail-above and --fail-below a number.")
         with counting(talk) as count:
             found = evaluate(metric.name, a, b, EvalOptions(**values), say=talk.say, count=count)
-        for warning in found.warnings:
-            talk.say(f"Warning: {warning}")
+        _warn(talk, found)
         # Written so that a figure that is no number is beyond any limit.
         failed = (above is not None and not found.value <= above) or (below is not None and not found.value >= below)
         if failed:
@@ -127,8 +126,7 @@ def _stats() -> Callable[..., Result]:
 
         with counting(talk) as count:
             found = save_statistics(pictures, file, EvalOptions(**values), say=talk.say, count=count)
-        for warning in found.warnings:
-            talk.say(f"Warning: {warning}")
+        _warn(talk, found)
         return Result({"file": str(file), "protocol": found.protocol, "warnings": list(found.warnings)}, [str(file)])
 
     operands = [
@@ -156,6 +154,11 @@ def _with_signature(
     function.__signature__ = inspect.Signature([talk, *parameters])  # type: ignore[attr-defined]
     function.__doc__ = text
     return function
+
+
+def _warn(talk: Talk, found: Evaluation) -> None:
+    for warning in found.warnings:
+        talk.say(f"Warning: {warning}")
 
 
 def figure(value: float) -> str:

@@ -54,8 +54,7 @@ def _torch() -> Iterator[Check]:
         import torch
     # A broken installation raises ImportError, OSError (a missing library) and more.
     except Exception as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        yield Check("torch", "fail", f"cannot be imported: {reason}.", "Install torch again; see pytorch.org.")
+        yield Check("torch", "fail", f"cannot be imported: {_reason(error)}.", "Install torch again; see pytorch.org.")
         return
     version = torch.__version__
     digits = tuple(int(part) for part in version.split("+")[0].split(".")[:2] if part.isdigit())
@@ -67,13 +66,16 @@ def _torch() -> Iterator[Check]:
     yield _accelerator()
 
 
+def _reason(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
+
+
 def _torchvision() -> Check:
     try:
         from gantool.nn.vision import version
     except Exception as error:  # as above
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         fix = "Install the torchvision that belongs to this torch; see pytorch.org."
-        return Check("torchvision", "fail", f"cannot be imported: {reason}.", fix)
+        return Check("torchvision", "fail", f"cannot be imported: {_reason(error)}.", fix)
     return Check("torchvision", "ok", version)
 
 

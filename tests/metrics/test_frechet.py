@@ -10,7 +10,6 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-import gantool.nn.vision  # noqa: F401  makes torchvision importable for the two tools below
 from gantool.errors import DataError, RunError
 from gantool.metrics.frechet import Moments, Statistics, frechet_distance
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-import gantool.nn.vision  # noqa: F401  makes torchvision importable for torch-fidelity
 from gantool.errors import DataError
 from gantool.metrics.inception_score import inception_score
 

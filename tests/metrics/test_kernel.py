@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-import gantool.nn.vision  # noqa: F401  makes torchvision importable for torch-fidelity
 from gantool.errors import DataError
 from gantool.metrics import kernel
 from gantool.metrics.kernel import kernel_distance, mmd2

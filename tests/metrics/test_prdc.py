@@ -10,7 +10,6 @@ import pytest
 import torch
 from sklearn.metrics import pairwise_distances
 
-import gantool.nn.vision  # noqa: F401  makes torchvision importable for torch-fidelity
 from gantool.errors import DataError
 from gantool.metrics import prdc as module
 from gantool.metrics.prdc import Prdc, prdc, radii

@@ -1,8 +1,5 @@
 """SIFID against numbers of the published code, and its deeper layers against torchvision's own network."""
 
-import gantool.nn.vision  # noqa: I001 - makes torchvision importable
-# isort: split
-
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +10,7 @@ from torch import nn
 from gantool.errors import DataError
 from gantool.metrics import sifid
 from gantool.metrics.sifid import LAYER_NAMES, Sifid
+from gantool.nn.vision import models
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "singan_sifid.npz")
 PICTURES = {name: GOLDEN[f"img{name}_uint8"].astype(np.uint8) for name in "ABC"}
@@ -20,7 +18,7 @@ PICTURES = {name: GOLDEN[f"img{name}_uint8"].astype(np.uint8) for name in "ABC"}
 
 def torchvision_network():
     """torchvision's whole network: random weights that keep activations of order 1, statistics not the defaults."""
-    network = gantool.nn.vision.models.inception_v3(weights=None, init_weights=False, transform_input=False).eval()
+    network = models.inception_v3(weights=None, init_weights=False, transform_input=False).eval()
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for module in network.modules():

@@ -90,8 +90,6 @@ def digits(tmp_path_factory):
 def test_fid_of_a_classifier(lenet, digits, tmp_path):
     from pytorch_fid.fid_score import calculate_frechet_distance
 
-    import gantool.nn.vision
-
     path, state = lenet
     (real, real_file), (fake, fake_file) = digits
     options = EvalOptions(features=path, activation="tanh")
@@ -123,8 +121,6 @@ def test_fid_of_a_classifier(lenet, digits, tmp_path):
 def test_kid_inception_score_and_prdc_of_a_classifier(lenet, digits):
     from torch_fidelity.metric_isc import isc_features_to_metric
     from torch_fidelity.metric_kid import kid_features_to_metric
-
-    import gantool.nn.vision  # noqa: F401
 
     path, state = lenet
     (real, real_file), (fake, fake_file) = digits

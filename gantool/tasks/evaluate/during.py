@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gantool.engine.rundir import now
+from gantool.engine.rundir import SCORES, now
 from gantool.engine.trainer import Progress
 from gantool.errors import GantoolError, UsageError
 from gantool.family import FamilySpec
@@ -61,7 +61,7 @@ class Scores:
                 continue
             total, state = progress.state.total, progress.state
             entry = {"total": total, "stage": state.stage, "step": state.step, "at": now(), **found.data()}
-            self.run.dir.log({key: value for key, value in entry.items() if key != "pairs"}, "scores.jsonl")
+            self.run.dir.log({key: value for key, value in entry.items() if key != "pairs"}, SCORES)
             figures = "  ".join(f"{name} {value:.5g}" for name, value in found.values.items())
             self.say(f"{progress.stage.name}, step {total:,} in all: {figures}")
 
