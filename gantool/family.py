@@ -34,7 +34,9 @@ class FamilySpec:
     Attributes:
         name: as on the command line, lower case.
         title: as in the literature.
-        data: what it trains on; "image": one picture, one model.
+        data: what it trains on; "image": one picture, one model; "set": many pictures, which become batches
+            (then `config` inherits gantool.data.set_options.SetOptions).
+        classes: whether the data must have labels ("needed"), is better with them ("used") or ignores them ("unused").
         config: frozen dataclass of options (see gantool.options).
         presets: by name; `tiny` must exist (the contract tests train it).
         on_cpu, on_accelerator: the preset taken when none is named.
@@ -56,7 +58,8 @@ class FamilySpec:
     config: type
     presets: Mapping[str, Preset]
     model: str
-    data: Literal["image"] = "image"
+    data: Literal["image", "set"] = "image"
+    classes: Literal["needed", "used", "unused"] = "unused"
     on_cpu: str = "fast"
     on_accelerator: str = "paper"
     tasks: tuple[str, ...] = ("sample",)
@@ -85,10 +88,18 @@ class FamilySpec:
 
 @dataclass(frozen=True)
 class DataShape:
-    """What a model must know of its data before it sees any: the size of the pictures, in pixels."""
+    """What a model must know of its data before it sees any.
+
+    Attributes:
+        height, width: of the pictures, in pixels.
+        channels: 1 for grey, 3 for colour.
+        classes: how many there are; 0 for pictures without labels.
+    """
 
     height: int
     width: int
+    channels: int = 3
+    classes: int = 0
 
 
 # --- capabilities: a command asks for one of these, never for a family's name -------------------------------
@@ -102,11 +113,30 @@ class SampleRequest:
         seeds: one picture each; a seed gives the same picture whatever stands beside it.
         size: (height, width) in pixels, or None for the size trained on.
         start_scale: scales below it keep the noise of the reconstruction (0: all is random).
+        labels: the class of each picture, for models of classes; None takes the seeds modulo their number.
     """
 
     seeds: Sequence[int]
     size: tuple[int, int] | None = None
     start_scale: int = 0
+    labels: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class InterpolateRequest:
+    """A way through latent space from picture to picture.
+
+    Attributes:
+        seeds: the pictures to pass, two or more.
+        steps: pictures from one of them to the next, the first counted.
+        labels: the class at each of them, for models of classes; None takes the seeds modulo their number.
+        spherical: along the arc rather than the chord (White 2016); for noise from a normal distribution.
+    """
+
+    seeds: Sequence[int]
+    steps: int = 8
+    labels: Sequence[int] | None = None
+    spherical: bool = True
 
 
 @dataclass(frozen=True)
@@ -169,6 +199,15 @@ class Animates(Protocol):
 
     def animate(self, request: AnimateRequest) -> Iterator[Tensor]:
         """Yield frames (1, C, H, W) in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
+class Interpolates(Protocol):
+    """Has a latent space that one can walk through in a straight line."""
+
+    def interpolate(self, request: InterpolateRequest) -> Iterator[Tensor]:
+        """Yield (len(seeds) - 1) * steps + 1 pictures (1, C, H, W) in [-1, 1], those of the seeds among them."""
         ...
 
 
