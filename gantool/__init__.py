@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gantool.tasks.evaluate.options import EvalOptions
     from gantool.tasks.evaluate.result import Evaluation
     from gantool.tasks.import_run import import_run
+    from gantool.tasks.interpolate import interpolate
     from gantool.tasks.repaint import edit, harmonize, paint
     from gantool.tasks.report import report
     from gantool.tasks.runs import Run, open_run, runs
@@ -27,6 +28,7 @@ _HOMES = {
     "resume": "train",
     "sample": "sample",
     "animate": "animate",
+    "interpolate": "interpolate",
     "evaluate": "evaluate.measure",
     "save_statistics": "evaluate.measure",
     "EvalOptions": "evaluate.options",
@@ -52,6 +54,7 @@ __all__ = [
     "evaluate",
     "harmonize",
     "import_run",
+    "interpolate",
     "open_run",
     "paint",
     "report",

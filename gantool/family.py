@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 from gantool.errors import ConfigError
@@ -94,12 +94,18 @@ class DataShape:
         height, width: of the pictures, in pixels.
         channels: 1 for grey, 3 for colour.
         classes: how many there are; 0 for pictures without labels.
+        count: how many pictures there are.
     """
 
     height: int
     width: int
     channels: int = 3
     classes: int = 0
+    count: int = 1
+
+    def plain(self) -> dict[str, int]:
+        """What `DataShape(**plain)` needs: the size, and what is not at its default."""
+        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
 
 
 # --- capabilities: a command asks for one of these, never for a family's name -------------------------------

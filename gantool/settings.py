@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from gantool.options import opt
 
@@ -18,8 +19,12 @@ class Settings:
 
     seed: int | None = opt(None, "seed of all randomness (none: draw one)", group=RUN, ge=0, le=2**31 - 1)
     device: str = opt("auto", "auto, cpu, cuda, cuda:1, mps", group=RUN)
+    devices: int = opt(1, "processes that share each batch, one a GPU (or on the CPU)", group=RUN, ge=1, le=64)
+    precision: Literal["fp32", "bf16"] = opt("fp32", "bf16: faster on GPUs, and coarser", group=RUN)
     max_time: float | None = opt(None, "fit the schedule to this time", group=RUN, gt=0)
     save_every: float = opt(60.0, "seconds between checkpoints (0: each step)", group=RUN, ge=0)
     log_every: int = opt(25, "steps between log entries", group=RUN, ge=1)
+    preview_every: int | None = opt(None, "steps between sheets of samples (none: 20 in all)", group=RUN, ge=1)
     eval: str = opt("", "measure while training: METRIC@STEPS,... as in sifid@500", group=RUN)
+    eval_features: str | None = opt(None, "classifier whose features fid, kid, ... take, not Inception's", group=RUN)
     eval_samples: int | None = opt(None, "samples drawn for each measurement", group=RUN, ge=1)

@@ -18,6 +18,7 @@ LEVELS = [
     {"cli", "__main__"},
     {"tasks"},
     {"families"},
+    {"game"},
     {"engine"},
     {"metrics", "losses", "data", "nn", "weights"},
     {"registry", "family", "settings"},

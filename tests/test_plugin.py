@@ -91,12 +91,13 @@ def test_the_command_line_knows_it(site, photo, tmp_path):
 
 TRAINED = """
 import sys, torch
+from gantool.family import DataShape
 from gantool.options import resolve
 from gantool.tasks.runs import new_model
 from gantool_spatialgan import SPEC
 
 config = resolve(SPEC.config, ("tiny", SPEC.preset("tiny").values)).config
-model = new_model(SPEC, config, {"height": 44, "width": 60}, 0, torch.device("cpu")).eval()
+model = new_model(SPEC, config, DataShape(44, 60), 0, torch.device("cpu")).eval()
 """
 
 

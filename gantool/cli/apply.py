@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 SIZE = Annotated[str | None, typer.Option("--size", metavar="WxH", help="pixels, as trained on unless given")]
 START_SCALE = ("--start-scale", "--start-stage")  # two names of the same: SinGAN's and ConSinGAN's
+CLASSES = Annotated[
+    str | None, typer.Option("--classes", "--class", help="names or numbers as in 7 or cat,3,5-7, or all")
+]
 TO = Annotated[Path | None, typer.Option("--to", help="folder for the files (a new one in the run)")]
 
 
@@ -25,6 +28,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands of this file."""
     add(app, sample, APPLY)
     add(app, animate, APPLY)
+    add(app, interpolate, APPLY)
 
 
 def sample(
@@ -34,6 +38,7 @@ def sample(
     seeds: Annotated[str | None, typer.Option(help="instead of -n, for instance 0-15,42")] = None,
     size: SIZE = None,
     start_scale: Annotated[int, typer.Option(*START_SCALE, help="scales below keep the picture's layout")] = 0,
+    classes: CLASSES = None,
     to: TO = None,
     device: DEVICE = "auto",
     out: OUT = Path("runs"),
@@ -44,8 +49,8 @@ def sample(
 
     found = open_run(run, out)
     drawn = draw(
-        found, n, seeds=seeds, size=size, start_scale=start_scale, to=to, device=device, say=talk.say,
-        progress=tracker(talk, "Drawing"),
+        found, n, seeds=seeds, size=size, start_scale=start_scale, classes=classes, to=to, device=device,
+        say=talk.say, progress=tracker(talk, "Drawing"),
     )  # fmt: skip
     talk.say(f"Drew {len(drawn.files)} pictures; all at a glance: {drawn.sheet}")
     return _result(found, drawn)
@@ -76,6 +81,31 @@ def animate(
         found, frames=frames, fps=fps, alpha=alpha, beta=beta, start_scale=start_scale, seed=seed, size=size,
         to=to, device=device, say=talk.say, progress=tracker(talk, "Drawing"),
     )  # fmt: skip
+    return _result(found, drawn)
+
+
+def interpolate(
+    talk: Talk,
+    run: RUN,
+    seeds: Annotated[str, typer.Option(help="to pass, in this order, for instance 0-5")] = "0-5",
+    steps: Annotated[int, typer.Option(help="pictures from one seed to the next")] = 8,
+    classes: CLASSES = None,
+    linear: Annotated[bool, typer.Option("--linear", help="along the chord, not along the arc")] = False,
+    fps: Annotated[float, typer.Option(help="frames a second")] = 10.0,
+    to: TO = None,
+    device: DEVICE = "auto",
+    out: OUT = Path("runs"),
+) -> Result:
+    """Draw the way through latent space from seed to seed, as a sheet and a film."""
+    from gantool.tasks.interpolate import interpolate as draw
+    from gantool.tasks.runs import open_run
+
+    found = open_run(run, out)
+    drawn = draw(
+        found, seeds, steps=steps, classes=classes, linear=linear, fps=fps, to=to, device=device, say=talk.say,
+        progress=tracker(talk, "Drawing"),
+    )  # fmt: skip
+    talk.say(f"The whole way at a glance: {drawn.sheet}")
     return _result(found, drawn)
 
 

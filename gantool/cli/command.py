@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
@@ -22,6 +22,17 @@ _FLAGS = {
     "no_color": Annotated[bool, typer.Option("--no-color", help="no colours", rich_help_panel=OUTPUT)],
 }
 FLAG_NAMES = frozenset(_FLAGS)
+_given: list[str] = []
+
+
+def remember(words: Sequence[str]) -> None:
+    """Keep the words of the command line, for commands that start themselves anew."""
+    _given[:] = words
+
+
+def words_given() -> list[str]:
+    """The words of the command line."""
+    return list(_given)
 
 
 def with_flags(function: Callable[..., Result]) -> Callable[..., None]:

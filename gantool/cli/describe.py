@@ -63,15 +63,15 @@ def _timed(plan: Plan) -> list[tuple[Stage, float | None]]:
 
 def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
     """What is said before training."""
-    picture = plan.source.source
-    notes = "".join(f"; {note.rstrip('.')}" for note in picture.notes)
     first, last = plan.stages[0], plan.stages[-1]
     networks = ", ".join(f"{name} {count:,}" for name, count in plan.networks.items())
     lines = [
-        f"{plan.spec.title} on {picture.path} ({pixels(picture.height, picture.width)}{notes})",
+        f"{plan.spec.title} on {plan.source.says()}",
         f"  preset    {plan.preset}: {preset_reason(plan, flag, config)}",
         f"  stages    {len(plan.stages)}, from {pixels(*first.size)} to {pixels(*last.size)},"
-        f" {sum(s.steps for s in plan.stages):,} steps",
+        f" {sum(s.steps for s in plan.stages):,} steps"
+        if len(plan.stages) > 1
+        else f"  training  {first.steps:,} steps at {pixels(*first.size)}{_passes(plan)}",
     ]
     when = time_line(plan, flag)
     if when:
@@ -83,6 +83,15 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
         f"  output    {plan.out / plan.spec.name}",
     ]
     return lines
+
+
+def _passes(plan: Plan) -> str:
+    """Of a set: pictures a batch, and how often all of them are seen."""
+    batch, count = getattr(plan.options.config, "batch", None), plan.shape.count
+    if plan.spec.data == "image" or batch is None:
+        return ""
+    seen = plan.stages[0].steps * batch * getattr(plan.options.config, "d_steps", 1)
+    return f", {batch} pictures a batch, {seen / count:,.1f} passes through {count:,} pictures"
 
 
 def stage_table(plan: Plan) -> RenderableType:

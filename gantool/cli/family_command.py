@@ -14,6 +14,7 @@ import typer
 from gantool.cli.command import FLAG_NAMES
 from gantool.cli.talk import Result, Talk
 from gantool.cli.train import Job, train
+from gantool.cli.train_set import train_set
 from gantool.cli.values import parse_duration
 from gantool.errors import ConfigError
 from gantool.family import FamilySpec
@@ -31,6 +32,7 @@ def family_command(spec: FamilySpec) -> Callable[..., Result]:
     """
     infos = {info.name: info for info in (*option_infos(spec.config), *option_infos(Settings))}
     own = _own_parameters(spec)
+    run = train if spec.data == "image" else train_set
     taken = [info.name for info in option_infos(spec.config) if info.name in _taken(own)]
     if taken:
         raise ConfigError(f"its option `{taken[0]}` has a name that gantool uses itself")
@@ -39,7 +41,7 @@ def family_command(spec: FamilySpec) -> Callable[..., Result]:
         given = {name: values.pop(name) for name in infos}
         options = {name: _value(infos[name], value) for name, value in given.items() if value is not None}
         sets = values.pop("sets") or ()
-        return train(talk, Job(family=spec.name, options=options, sets=sets, **values))
+        return run(talk, Job(family=spec.name, options=options, sets=sets, **values))
 
     talk = inspect.Parameter("talk", inspect.Parameter.POSITIONAL_ONLY, annotation=Talk)
     flags = {name: _parameter(info) for name, info in infos.items()}
@@ -65,19 +67,17 @@ def _own_parameters(spec: FamilySpec) -> list[inspect.Parameter]:
     def panel(text: str) -> dict[str, Any]:
         return {"help": text, "rich_help_panel": RUN}
 
+    one = Annotated[list[Path], typer.Argument(metavar="PICTURE", help="pictures or folders of them; one run each")]
+    many = Annotated[
+        str, typer.Argument(metavar="DATA", help="folder, class folders, zip, digits (IDX, CSV), .npz, builtin:digits")
+    ]
     kinds: dict[str, tuple[Any, Any]] = {
-        "data": (
-            Annotated[
-                list[Path],
-                typer.Argument(metavar="PICTURE", help="pictures or folders of them; one run each"),
-            ],
-            inspect.Parameter.empty,
-        ),
+        "data": (one if spec.data == "image" else many, inspect.Parameter.empty),
         "preset": (
             Annotated[str | None, typer.Option(metavar=f"[{presets}]", help="named set of options")],
             None,
         ),
-        "name": (Annotated[str | None, typer.Option(help="of the run (the picture's name)")], None),
+        "name": (Annotated[str | None, typer.Option(help="of the run (the data's name)")], None),
         "dry_run": (Annotated[bool, typer.Option("--dry-run", help="say what would be done, and stop")], False),
         "config": (Annotated[Path | None, typer.Option(**panel("TOML file of options"))], None),
         "sets": (

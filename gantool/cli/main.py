@@ -14,9 +14,9 @@ import typer
 
 from gantool._version import __version__
 from gantool.cli import apply, evaluating, importing, repaint, runs, setup, superres, weights
-from gantool.cli.command import TRAIN, add
-from gantool.cli.talk import error_json, print_error, write_line
-from gantool.cli.train import resume
+from gantool.cli.command import TRAIN, add, remember
+from gantool.cli.resume import resume
+from gantool.cli.talk import Launched, error_json, print_error, write_line
 from gantool.errors import GantoolError, Interrupted, UsageError
 
 PROGRAM = "gantool"
@@ -52,11 +52,14 @@ def _terminated(number: int, frame: object) -> NoReturn:
 def run(words: Sequence[str]) -> int:
     """Run the command line `words`; the exit code."""
     as_json = "--json" in words
+    remember(words)
     try:
         code = build(words)(args=list(words), prog_name=PROGRAM, standalone_mode=False)
         if code == INTERRUPTED:  # Typer's word for a KeyboardInterrupt
             return _fail(Interrupted("Interrupted."), as_json)
         return code if isinstance(code, int) else 0
+    except Launched as ended:  # the processes that did the work have said all
+        return ended.exit_code
     except GantoolError as error:
         if os.environ.get("GANTOOL_DEBUG") == "1":
             traceback.print_exc()

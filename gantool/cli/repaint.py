@@ -176,7 +176,7 @@ def _repaint(
             from gantool.nn.single_image import check_start
 
             check_start(how["start_scale"], plan.injection_scales)
-        read_inputs(task, plan.source.source, picture, mask, threshold, fit, training.matte, lambda _: None)
+        read_inputs(task, plan.picture.source, picture, mask, threshold, fit, training.matte, lambda _: None)
 
     if background is not None:
         found = run_for(talk, task, background, training, check=check)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -41,6 +41,14 @@ class Failure(GantoolError):
         self.code, self.exit_code, self.data = error.code, error.exit_code, data
 
 
+class Launched(Exception):
+    """The command was carried out by other processes, which have ended."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 @dataclass
 class Talk:
     """One command's voice.
@@ -50,13 +58,14 @@ class Talk:
         quiet: only errors are said.
         verbose: details as well.
         prefix: put before every sentence ("[rank 1] ").
+        silent: not even the result is said: another process says it.
     """
 
     json: bool = False
     quiet: bool = False
     verbose: bool = False
     prefix: str = ""
-    printed: bool = field(default=False, init=False)
+    silent: bool = False
 
     @cached_property
     def console(self) -> Console:
@@ -85,11 +94,13 @@ class Talk:
 
     def line(self, text: str) -> None:
         """A line of the result as soon as it is known; nothing with --json."""
-        if not self.json:
+        if not (self.json or self.silent):
             write_line(text)
 
     def emit(self, result: Result) -> None:
         """The result."""
+        if self.silent:
+            return
         if self.json:
             write_line(json.dumps({"ok": True, "data": result.data}, allow_nan=False))
             return

@@ -1,15 +1,12 @@
-"""`gantool train` and `gantool resume`: pictures to runs, with progress, signals and shares of a torchrun."""
+"""`gantool train` of one picture, one run each: with progress, signals and shares of a torchrun."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-import typer
-
-from gantool.cli.arguments import OUT, RUN
 from gantool.cli.progress import Watcher, watching
 from gantool.cli.ranks import finish_together, share
 from gantool.cli.signals import Stopper
@@ -28,10 +25,13 @@ Item = tuple[Path, DataError | None]  # a picture, or why it is none
 
 @dataclass(frozen=True)
 class Job:
-    """What `gantool train FAMILY` was asked for. `options` holds only the flags that were given."""
+    """What `gantool train FAMILY` was asked for. `options` holds only the flags that were given.
+
+    `data` is a list of pictures and folders, or the name of one set: as the family takes it.
+    """
 
     family: str
-    data: Sequence[Path]
+    data: Any
     preset: str | None
     config: Path | None
     sets: Sequence[str]
@@ -41,14 +41,13 @@ class Job:
     options: Mapping[str, Any]
     dry_run: bool
 
-    def plan(self, picture: Path, several: bool, estimate: bool) -> Plan:
-        """The plan for one of the pictures."""
+    def plan(self, data: str | Path, estimate: bool, say: Callable[[str], None], name: str | None = None) -> Plan:
+        """The plan for the set, or for one of the pictures."""
         from gantool.tasks.plan import plan_training
 
-        name = f"{self.name}-{picture.stem}" if self.name and several else self.name
         return plan_training(
-            self.family, picture, preset=self.preset, config=self.config, sets=self.sets,
-            options=self.options, out=self.out, name=name, background=self.background, estimate=estimate,
+            self.family, data, preset=self.preset, config=self.config, sets=self.sets, options=self.options,
+            out=self.out, name=name or self.name, background=self.background, estimate=estimate, say=say,
         )  # fmt: skip
 
 
@@ -63,16 +62,17 @@ def train(talk: Talk, job: Job) -> Result:
         try:
             if problem is not None:
                 raise problem
-            plan = job.plan(picture, several, estimate=job.dry_run or not talk.quiet)
+            name = f"{job.name}-{picture.stem}" if job.name and several else None
+            plan = job.plan(picture, job.dry_run or not talk.quiet, talk.say, name)
             if job.dry_run:
-                data, pieces = _dry(plan, job)
+                data, pieces = dry(plan, job)
                 done.append(data)
                 show += pieces
                 continue
             if several:
                 talk.say(f"Picture {index + 1} of {len(pictures)}")
             run = train_plan(talk, plan, job.preset, job.config)
-            done.append(_finished(talk, run))
+            done.append(finished(talk, run))
         except ONE_PICTURE as error:
             if not several:  # then no other process has a picture either
                 raise
@@ -107,7 +107,8 @@ def _expand(data: Sequence[Path]) -> list[Item]:
     return found
 
 
-def _dry(plan: Plan, job: Job) -> tuple[dict[str, Any], list[Any]]:
+def dry(plan: Plan, job: Job) -> tuple[dict[str, Any], list[Any]]:
+    """The plan as plain values, and as it is shown."""
     from gantool.cli.describe import option_table, plan_data, stage_table, summary
 
     lines = summary(plan, job.preset, job.config)
@@ -148,32 +149,14 @@ def guarded(talk: Talk, go: Callable[[Watcher, Stopper], Run]) -> Run:
         raise Interrupted("Stopped at once.", hint) from None
 
 
-def _finished(talk: Talk, run: Run) -> dict[str, Any]:
+def finished(talk: Talk, run: Run) -> dict[str, Any]:
+    """Say that a run is done and what comes next; its row."""
     row = run.summary()
     talk.say(f"Finished: {row['steps']:,} steps in {duration(row['seconds'])}.")
     if not talk.prefix:
         talk.say(f"Next: gantool sample {run.path}")
     talk.line(str(run.path))
     return row
-
-
-def resume(
-    talk: Talk,
-    run: RUN,
-    device: Annotated[str | None, typer.Option(help="another device than the run's own")] = None,
-    out: OUT = Path("runs"),
-) -> Result:
-    """Go on with a run that was stopped, exactly as if it had not been."""
-    from gantool.tasks.runs import open_run
-
-    found = open_run(run, out)
-    if not share(talk, [(found.path, None)]):
-        return Result({"run": None})
-
-    try:
-        return Result({"run": _finished(talk, go_on(talk, found, device))})
-    except Interrupted as error:
-        raise Failure(error, {"run": found.summary()}) from error
 
 
 def go_on(talk: Talk, run: Run, device: str | None) -> Run:

@@ -33,9 +33,25 @@ class SingleImage:
         """(1, 3, H, W) float32 in [-1, 1]."""
         return to_tensor(self.source.pixels)
 
+    @property
+    def position(self) -> int:
+        """Nothing is drawn from it."""
+        return 0
+
+    def seek(self, position: int) -> None:
+        """Nothing to be found."""
+
     def batch(self, step: int) -> Any:
         """Nothing: see the class."""
         return None
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def says(self) -> str:
+        """For people: where it comes from, its size, and what was done to it."""
+        notes = "".join(f"; {note.rstrip('.')}" for note in self.source.notes)
+        return f"{self.source.path} ({self.source.width} × {self.source.height} px{notes})"
 
     def describe(self) -> dict[str, Any]:
         """What run.json keeps of the input."""

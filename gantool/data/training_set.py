@@ -216,6 +216,24 @@ class TrainingSet:
             elif self._said == _NAMED + 1:
                 self.say("More pictures cannot be read; they are replaced, too, and counted at the end.")
 
+    def pictures(self, indices: NDArray[np.int64]) -> Pixels:
+        """Pictures `indices` of the set as they are trained on, unmirrored, middle crops: (n, H, W, 3) uint8."""
+        squares, size = self._squares, self.options.size
+        found = np.empty((len(indices), self.shape.channels, squares.side, squares.side), np.uint8)
+        squares.take(indices, found)
+        edge = (squares.side - size) // 2
+        middle = found[:, :, edge : edge + size, edge : edge + size].transpose(0, 2, 3, 1)
+        return np.ascontiguousarray(np.broadcast_to(middle, (*middle.shape[:3], 3)))
+
+    def spread(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
+        """Indices of at most `count` pictures spread evenly over the set, and their labels where there are any.
+
+        Labels are given here even if they are not trained on.
+        """
+        indices = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64))
+        labels = self.source.labels
+        return indices, None if labels is None else labels[self._squares.chosen[indices]]
+
     def close(self) -> None:
         """End the threads; no batches come after it."""
         if self._end.alive:

@@ -15,7 +15,10 @@ from gantool.engine.trainer import Progress
 from gantool.errors import MemoryShort, RunError
 from gantool.family import Reconstructs
 
-READABLE = 160  # pixels across: smaller pictures are shown enlarged, with hard pixels
+READABLE = 160  # pixels across: smaller pictures in a row are shown enlarged, with hard pixels
+CELL = 56  # the same on a sheet of many
+COLUMNS = 8  # of a sheet; models give its pictures row by row
+SHEETS = 20  # in a training, when nobody says how often
 
 
 class Previews:
@@ -47,11 +50,53 @@ class Previews:
             pictures += [to_uint8(model.picture())[0], to_uint8(model.reconstruct())[0]]
             labels += ["picture", "reconstruction"]
         samples = list(to_uint8(model.preview()))
+        if len(samples) > COLUMNS:
+            return _grid(samples)
         pictures += samples
         labels += [f"sample {i}" for i in range(len(samples))]
-        times = max(1, READABLE // pictures[0].shape[1])
-        enlarged = [p.repeat(times, axis=0).repeat(times, axis=1) for p in pictures]
-        return contact_sheet(enlarged, labels=labels, columns=len(pictures))
+        return contact_sheet(_enlarged(pictures, READABLE), labels=labels, columns=len(pictures))
 
     def run_end(self, progress: Progress, model: GanModel) -> None:
         """Nothing: the last stage's row stands."""
+
+
+class Sheets:
+    """Draws the same noise again and again as training goes on: previews/step-0000500.png, ...
+
+    Args:
+        model: the one that is trained.
+        every: steps from sheet to sheet; None makes `SHEETS` of them.
+    """
+
+    def __init__(
+        self, run: RunDir, model: GanModel, every: int | None, say: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.folder, self.model, self.every, self.say = run.path / "previews", model, every, say
+
+    def step(self, progress: Progress) -> None:
+        """A sheet, if it is time for one. One that cannot be drawn or written is said, and costs nothing else."""
+        every = self.every or max(1, progress.stage.steps // SHEETS)
+        if progress.state.step % every:
+            return
+        try:
+            with enough_memory(""):
+                sheet = _grid(list(to_uint8(self.model.preview())))
+            self.folder.mkdir(exist_ok=True)
+            save_png(sheet, self.folder / f"step-{progress.state.total:07d}.png", overwrite=True)
+        except (OSError, RunError, MemoryShort) as error:
+            self.say(f"There is no sheet of step {progress.state.total}: {error}")
+
+    def stage_end(self, progress: Progress, model: GanModel) -> None:
+        """Nothing: `Previews` draws one more."""
+
+    def run_end(self, progress: Progress, model: GanModel) -> None:
+        """Nothing."""
+
+
+def _grid(pictures: list[np.ndarray]) -> np.ndarray:
+    return contact_sheet(_enlarged(pictures, CELL), columns=COLUMNS, gap=2)
+
+
+def _enlarged(pictures: list[np.ndarray], readable: int) -> list[np.ndarray]:
+    times = max(1, readable // pictures[0].shape[1])
+    return [p.repeat(times, axis=0).repeat(times, axis=1) for p in pictures]

@@ -42,6 +42,7 @@ class State:
         schedule: steps of every stage, as fitted to a time budget.
         seconds: training time so far, over all sessions.
         stage_end: the stage was left: `leave` has run.
+        images: pictures drawn from the data so far; 0 where the model holds its one picture.
     """
 
     stage: int = 0
@@ -49,6 +50,7 @@ class State:
     schedule: list[int] = field(default_factory=list)
     seconds: float = 0.0
     stage_end: bool = False
+    images: int = 0
 
     @property
     def total(self) -> int:
@@ -136,7 +138,7 @@ def _read_whole(path: Path) -> State:
     record = read_json(path / "state.json")
     if record["schema"] != SCHEMA:
         raise RunError(f"it has schema {record['schema']}, this gantool knows {SCHEMA}.")
-    state = State(**{name: record[name] for name in State.__dataclass_fields__})
+    state = State(**{name: record[name] for name in State.__dataclass_fields__ if name in record})
     for part, digest in record["sha256"].items():
         found = _state_digest(state) if part == "state" else _sha256((path / part).read_bytes())
         if found != digest:
@@ -212,7 +214,9 @@ def _optimizer_tensors(optimizers: dict[str, Optimizer]) -> dict[str, Tensor]:
 
 
 def _state_digest(state: State) -> str:
-    return _sha256(json.dumps(asdict(state), sort_keys=True).encode())
+    """Of what is not at its default: a checkpoint from before there were `images` stays whole."""
+    values = {name: value for name, value in asdict(state).items() if name != "images" or value}
+    return _sha256(json.dumps(values, sort_keys=True).encode())
 
 
 def _sha256(data: bytes) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from gantool.engine.world import World
 from gantool.family import DataShape, SampleRequest
 
 Metrics = dict[str, Tensor]
@@ -47,6 +48,9 @@ class Context:
         generator: the only source of randomness in training; its state is part of a checkpoint.
         stage: the stage being trained.
         step: steps done in this stage.
+        log: whether the metrics of this step are wanted; where not, `train_step` may return none.
+        world: the processes that share each batch. All of them draw the same random numbers.
+        precision: of `autocast`.
     """
 
     device: torch.device
@@ -54,6 +58,26 @@ class Context:
     stage: Stage
     step: int = 0
     dtype: torch.dtype = field(default=torch.float32)
+    log: bool = True
+    world: World = field(default_factory=World)
+    precision: str = "fp32"
+
+    def normal(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) of N(0, 1): this process's part of what is drawn for all."""
+        return self._part(torch.randn, count, shape)
+
+    def uniform(self, count: int, *shape: int) -> Tensor:
+        """(count, *shape) of U[0, 1): this process's part of what is drawn for all."""
+        return self._part(torch.rand, count, shape)
+
+    def _part(self, draw: Any, count: int, shape: tuple[int, ...]) -> Tensor:
+        whole = draw((count * self.world.size, *shape), generator=self.generator, device=self.device, dtype=self.dtype)
+        part: Tensor = whole[self.world.rank * count : (self.world.rank + 1) * count]
+        return part
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Inside, what tolerates it is computed in bfloat16, if that was asked for."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def randn(self, channels: int, height: int, width: int, count: int = 1) -> Tensor:
         """(count, C, H, W) of N(0, 1), laid out channels-last, as the convolutions want it."""
@@ -77,10 +101,17 @@ class Context:
 
     def minimize(self, optimizer: Optimizer, loss: Tensor, repeats: int = 1) -> None:
         """Backward and step; `repeats` > 1 applies the same gradient several times."""
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        for _ in range(repeats):
+        self.descend(optimizer, [loss], 1)
+        for _ in range(1, repeats):
             optimizer.step()
+
+    def descend(self, optimizer: Optimizer, losses: Iterable[Tensor], parts: int) -> None:
+        """A step down the mean of `parts` losses, each backward as it comes: its memory is free before the next."""
+        optimizer.zero_grad(set_to_none=True)
+        for loss in losses:
+            (loss if parts == 1 else loss / parts).backward()  # type: ignore[no-untyped-call]
+        self.world.average_gradients(p for group in optimizer.param_groups for p in group["params"])
+        optimizer.step()
 
     @contextmanager
     def frozen(self, module: nn.Module) -> Iterator[None]:
@@ -104,6 +135,7 @@ class GanModel(nn.Module, ABC):
     """
 
     optimizers: dict[str, Optimizer]
+    at_once = 1  # pictures that `sample` is best asked for in one go
     tunes = False  # whether it goes on from a trained model, which a training of its own does not have
 
     def __init__(self, config: Any, shape: DataShape) -> None:
@@ -128,7 +160,11 @@ class GanModel(nn.Module, ABC):
 
     @abstractmethod
     def train_step(self, batch: Any, ctx: Context) -> Metrics:
-        """One whole alternation, in paper order. Returns losses as tensors, left on the device."""
+        """One whole alternation, in paper order. Returns losses as tensors, left on the device.
+
+        `batch` is nothing for families of one picture, which they hold themselves; for families of sets it is an
+        iterator: each `next` is another Batch, as many as the alternation takes.
+        """
 
     def leave(self, stage: Stage) -> None:
         """After the last step of a stage."""

@@ -23,7 +23,9 @@ from gantool.engine.checkpoint import (
 from gantool.engine.devices import synchronize
 from gantool.engine.model import Context, GanModel, Metrics, Stage
 from gantool.engine.rundir import RunDir
+from gantool.engine.world import World
 from gantool.errors import Diverged, Interrupted, RunError
+from gantool.nn.norm import synchronize_batch_norm
 from gantool.settings import Settings
 
 
@@ -62,6 +64,21 @@ class Progress:
         return cost
 
 
+class Source(Protocol):
+    """What a model trains on."""
+
+    @property
+    def position(self) -> int:
+        """Pictures drawn so far, by all processes together; part of a checkpoint."""
+        ...
+
+    def seek(self, position: int) -> None:
+        """Go on from that many pictures."""
+
+    def batch(self, step: int) -> Any:
+        """What `train_step` gets: nothing where the model holds its picture, else an iterator of batches."""
+
+
 class Callback(Protocol):
     """Watches a run; may not change its numbers."""
 
@@ -80,25 +97,27 @@ class Trainer:
 
     Args:
         model: on its device, no stage entered yet.
-        data: what the family trains on; has `batch(step)`.
-        run: locked by the caller.
+        data: what the family trains on.
+        run: locked by the caller, in the first process.
         settings: `seed` is not None.
         stop: asked after every step; True saves and raises Interrupted.
         say: takes sentences for people.
+        world: the processes that train together. The first one alone writes, and has callbacks.
     """
 
     def __init__(
         self,
         model: GanModel,
-        data: Any,
+        data: Source,
         run: RunDir,
         settings: Settings,
         callbacks: Sequence[Callback] = (),
         stop: Callable[[], bool] = lambda: False,
         say: Callable[[str], None] = lambda _: None,
+        world: World | None = None,
     ) -> None:
         self.model, self.data, self.run, self.settings = model, data, run, settings
-        self.callbacks, self.stop, self.say = callbacks, stop, say
+        self.callbacks, self.stop, self.say, self.world = callbacks, stop, say, world or World()
         self.generator = torch.Generator(model.device).manual_seed(settings.seed or 0)
         stages = model.stages()
         self.budget = Budget(settings.max_time, stages) if settings.max_time else None
@@ -113,10 +132,16 @@ class Trainer:
             Interrupted: `stop` said so; the state is saved.
             Diverged: losses or weights are not finite; the last good checkpoint is kept.
         """
+        with torch.random.fork_rng(devices=[self.model.device] if self.model.device.type == "cuda" else []):
+            self._fit()
+
+    def _fit(self) -> None:
         entered = self._restore()
         state, stages = self.progress.state, self.progress.stages
         for index in range(state.stage, len(stages)):
-            ctx = Context(self.model.device, self.generator, stages[index])
+            ctx = Context(
+                self.model.device, self.generator, stages[index], world=self.world, precision=self.settings.precision
+            )
             if index not in entered:
                 state.stage, state.step, state.stage_end = index, 0, False
                 self.model.enter(stages[index])
@@ -124,11 +149,16 @@ class Trainer:
             elif state.stage_end:
                 self._end_stage()  # a kill may have come between checkpoint and callbacks
                 continue
+            if self.world.size > 1:
+                synchronize_batch_norm(self.model)
+                self.world.broadcast([*self.model.parameters(), *self.model.buffers()])
             self.clock, self.entered = time.monotonic(), (state.step, state.seconds)
             while state.step < stages[index].steps:
-                ctx.stage, ctx.step = stages[index], state.step
+                ctx.stage, ctx.step, ctx.log = stages[index], state.step, self._logs(state.step + 1)
+                self._seed_layers(ctx)
                 metrics = self.model.train_step(self.data.batch(state.step), ctx)
                 state.step += 1
+                state.images = self.data.position
                 self._after_step(metrics)
             self.model.leave(stages[index])
             state.stage_end = True
@@ -136,6 +166,17 @@ class Trainer:
             self._end_stage()
         for callback in self.callbacks:
             callback.run_end(self.progress, self.model)
+
+    def _seed_layers(self, ctx: Context) -> None:
+        """Layers that draw by themselves, such as dropout, do so from the process's generator.
+
+        Its state follows from seed, stage and step, so that it is no part of a checkpoint; each process has its own.
+        """
+        torch.manual_seed(ctx.host_generator.initial_seed() + self.world.rank)
+
+    def _logs(self, step: int) -> bool:
+        """Whether what was measured is logged after that many steps of the stage."""
+        return step >= self.progress.stage.steps or step % self.settings.log_every == 0
 
     def _end_stage(self) -> None:
         for callback in self.callbacks:
@@ -155,17 +196,19 @@ class Trainer:
         if self.budget is not None and state.step == PROBE:
             self._fit_budget(self.budget)
         last = state.step >= progress.stage.steps
-        progress.fresh = last or state.step % self.settings.log_every == 0
+        progress.fresh = self._logs(state.step)
         if progress.fresh:
             self._log(metrics)
         before = time.monotonic()
         for callback in self.callbacks:
             callback.step(progress)
         self.clock += time.monotonic() - before  # what a callback takes, such as a measurement, is no training
-        if self.stop():
+        due = self.world.first and not last and time.monotonic() - self.saved_at >= self.settings.save_every
+        stop, save = self.world.any(self.stop(), due)
+        if stop:
             self._save()
             raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {shlex.quote(str(self.run.path))}")
-        if not last and time.monotonic() - self.saved_at >= self.settings.save_every:
+        if save:
             self._save()
 
     def _fit_budget(self, budget: Budget) -> None:
@@ -173,7 +216,7 @@ class Trainer:
         state = self.progress.state
         steps, seconds = state.step - self.entered[0], state.seconds - self.entered[1]
         fitted = budget.fit(state.stage, state.step, seconds / max(steps, 1), state.seconds)
-        state.schedule[state.stage :] = fitted
+        state.schedule[state.stage :] = self.world.broadcast_object(fitted)
         self._apply_schedule()
 
     def _apply_schedule(self) -> None:
@@ -184,6 +227,10 @@ class Trainer:
     def _log(self, metrics: Metrics) -> None:
         """Bring the losses to the host, check them, write them down."""
         progress, state = self.progress, self.progress.state
+        if self.world.size > 1 and metrics:
+            averaged = torch.stack([value.detach().float() for value in metrics.values()])
+            self.world.average([averaged])
+            metrics = dict(zip(metrics, averaged, strict=True))
         values = {name: float(value) for name, value in metrics.items()}
         wrong = [name for name, value in values.items() if not math.isfinite(value)]
         if wrong:
@@ -192,23 +239,22 @@ class Trainer:
                 "The last good checkpoint is kept. Try a lower learning rate or another seed.",
             )
         progress.metrics = values
-        self.run.log(
-            {
-                "total": state.total,
-                "stage": state.stage,
-                "step": state.step,
-                "seconds": round(state.seconds, 3),
-                **values,
-            }
-        )
+        entry = {"total": state.total, "stage": state.stage, "step": state.step, "seconds": round(state.seconds, 3)}
+        if state.images:
+            entry["images"] = state.images
+        if self.world.first:
+            self.run.log({**entry, **values})
 
     def _save(self) -> None:
-        save_checkpoint(self.run.checkpoints, self.model, self.generator, self.progress.state)
+        if self.world.first:
+            save_checkpoint(self.run.checkpoints, self.model, self.generator, self.progress.state)
         self.saved_at = self.clock = time.monotonic()
 
     def _restore(self) -> set[int]:
         """Load the newest whole checkpoint, if any; returns the stages that are built."""
-        found = find_checkpoint(self.run.checkpoints, self.say)
+        found = self.world.broadcast_object(
+            find_checkpoint(self.run.checkpoints, self.say) if self.world.first else None
+        )
         if found is None:
             return set()
         path, self.progress.state = found
@@ -218,7 +264,9 @@ class Trainer:
                 f"{path} has {saved} stages, but config.toml makes {configured}.",
                 "Put the options back as they were, or train anew with --config.",
             )
-        set_aside_newer(self.run.checkpoints, path)
+        if self.world.first:
+            set_aside_newer(self.run.checkpoints, path)
+        self.data.seek(self.progress.state.images)
         self._apply_schedule()
         build(self.model, self.progress.state.stage)
         load_model(path, self.model)

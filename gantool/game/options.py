@@ -37,9 +37,7 @@ class GameConfig(SetOptions):
     critic_bursts: bool = opt(
         False, "100 critic updates in the first 25 steps and each 500th, as WGAN's code", group=SCHEDULE
     )
-    reuse_fakes: bool = opt(
-        True, "the generator learns from the fakes just judged, not from new ones", group=SCHEDULE
-    )
+    reuse_fakes: bool = opt(True, "the generator learns from the fakes just judged, not from new ones", group=SCHEDULE)
 
     optimizer: Literal["adam", "rmsprop", "sgd"] = opt("adam", "of both networks", group=OPTIMISER)
     lr_g: float = opt(2e-4, "generator's learning rate", group=OPTIMISER, gt=0)
@@ -52,9 +50,7 @@ class GameConfig(SetOptions):
     )
     decay_from: float = opt(0.0, "share of the steps after which linear decay begins", group=OPTIMISER, ge=0, lt=1)
     decay_factor: float = opt(1.000004, "exponential decay divides by this each step", group=OPTIMISER, ge=1)
-    momentum_end: float | None = opt(
-        None, "SGD's momentum rises to this over the steps", group=OPTIMISER, ge=0, lt=1
-    )
+    momentum_end: float | None = opt(None, "SGD's momentum rises to this over the steps", group=OPTIMISER, ge=0, lt=1)
     accumulate: int = opt(1, "parts that a batch is cut into, to save memory", group=OPTIMISER, ge=1)
 
     label_smoothing: float = opt(0.0, "one-sided: the target of reals is 1 less this (0.1)", group=REMEDY, ge=0, lt=0.5)

@@ -13,7 +13,7 @@ from gantool.errors import UsageError
 from gantool.family import AnimateRequest, Animates
 from gantool.tasks.fitting import check_can
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
-from gantool.tasks.sample import Drawn, check_seeds, check_stage, new_folder, settle_size
+from gantool.tasks.sample import Drawn, check_fps, check_seeds, check_stage, new_folder, settle_size
 
 SHORT = 20  # frames of each film on the sheet
 STILLS = 4  # of them on the still sheet
@@ -53,8 +53,7 @@ def animate(
             raise UsageError(f"--{name} {value} is out of range.", "Use 0 to 1.")
     if not 1 <= frames <= 10_000:
         raise UsageError(f"{frames} frames make no film.", "Use 1 to 10000.")
-    if not 0 < fps <= 50:
-        raise UsageError(f"{fps} frames a second are out of range.", "Use up to 50.")
+    check_fps(fps)
     check_seeds([seed])
     check_stage(start_scale or 0)
     pixels = settle_size(size)
@@ -71,7 +70,7 @@ def animate(
         first = to_uint8(next(film))[0]  # before there is a folder: what is refused leaves nothing behind
         folder = new_folder(found, "animations", to)
         pictures = [to_uint8(next(film))[0] if frame else first for frame in progress(range(frames))]
-    files = _save(pictures, folder, "film", fps, say)
+    files = save_film(pictures, folder, "film", fps, say)
     if not choosing:
         return Drawn(folder, tuple(files))
     with enough_memory("Name a --start-scale."):
@@ -90,8 +89,8 @@ def animate(
     return Drawn(folder, (*files, folder / "sheet.gif"), folder / "sheet.png")
 
 
-def _save(pictures: list[Pixels], folder: Path, name: str, fps: float, say: Callable[[str], None]) -> list[Path]:
-    """As GIF, and as MP4 where that works."""
+def save_film(pictures: list[Pixels], folder: Path, name: str, fps: float, say: Callable[[str], None]) -> list[Path]:
+    """Frames as name.gif, and as name.mp4 where that works; the files."""
     files = [folder / f"{name}.gif"]
     save_gif(pictures, files[0], fps=fps)
     if save_mp4(pictures, folder / f"{name}.mp4", fps=fps):

@@ -77,7 +77,7 @@ def fitting_run(plan: Plan) -> Run | None:
             if run.info["family"] != plan.spec.name or "parent" in run.info:
                 continue
             data, settings = run.info["data"], run.settings
-            same = data["sha256"] == plan.source.source.sha256 and data.get("background", "white") == plan.background
+            same = data["sha256"] == plan.picture.source.sha256 and data.get("background", "white") == plan.background
             same = same and run.config == plan.options.config and settings.max_time == wanted.max_time
             same = same and (plan.settings.origins["seed"] == "drawn" or settings.seed == wanted.seed)
             status = directory.status()

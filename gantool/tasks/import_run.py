@@ -6,7 +6,6 @@ import hashlib
 import importlib
 import shutil
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -95,7 +94,7 @@ def _filled(spec: FamilySpec, config: Any, found: Imported) -> GanModel:
     """The model with all its stages entered, holding the tensors that were read."""
     import torch
 
-    model = new_model(spec, config, vars(found.shape), 0, torch.device("cpu"))
+    model = new_model(spec, config, found.shape, 0, torch.device("cpu"))
     build(model, len(model.stages()) - 1)
     kept = {key: value for key, value in model.state_dict().items() if key.startswith(found.fresh)}
     model.load_state_dict({**kept, **found.tensors})
@@ -118,11 +117,11 @@ def _write(
         "kind": "imported",
         "path": str(folder.resolve()),
         "sha256": hashlib.sha256(picture).hexdigest(),
-        **asdict(found.shape),
+        **found.shape.plain(),
         "notes": list(found.notes),
         "background": "white",
     }
-    info = first_info(name, found.preset, settings.seed, "cpu", options.origins, data, asdict(found.shape))
+    info = first_info(name, found.preset, settings.seed, "cpu", options.origins, data, found.shape)
     directory = RunDir.create(out, spec.name, name, info)
     try:
         with directory.lock():

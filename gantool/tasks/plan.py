@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantool import registry
-from gantool.data.image import load_picture
 from gantool.data.single_image import SingleImage
 from gantool.engine.devices import enough_memory, pick_device
+from gantool.engine.world import current_world
 from gantool.errors import ConfigError, DataError
-from gantool.family import FamilySpec, Injects
+from gantool.family import DataShape, FamilySpec, Injects
 from gantool.options import Resolved, parse_sets, read_toml, resolve
 from gantool.settings import Settings
 from gantool.tasks.runs import DEFAULT_OUT, new_model
+from gantool.tasks.training_data import Data, Say, check_settings, feed, open_data, shape_of
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +44,7 @@ class Plan:
     preset: str
     options: Resolved[Any]
     settings: Resolved[Settings]
-    source: SingleImage
+    source: Data
     background: str
     device: torch.device
     stages: list[Stage]
@@ -53,6 +54,17 @@ class Plan:
     out: Path
     name: str
     injection_scales: tuple[int, ...] = ()
+
+    @property
+    def shape(self) -> DataShape:
+        """What the model is told of the data."""
+        return shape_of(self.spec, self.source)
+
+    @property
+    def picture(self) -> SingleImage:
+        """The data of a family that trains on one picture."""
+        assert isinstance(self.source, SingleImage)
+        return self.source
 
     @property
     def seconds(self) -> float:
@@ -79,7 +91,7 @@ class Plan:
 
         config: Any = resolve(self.spec.config, (preset, self.spec.preset(preset).values)).config
         try:
-            model = new_model(self.spec, config, vars(self.source.shape), 0, torch.device("cpu"))
+            model = new_model(self.spec, config, self.shape, 0, torch.device("cpu"))
         except DataError:  # a picture that this preset makes too small
             return None
         unit = self.seconds / sum(s.steps * s.cost for s in self.stages)
@@ -99,12 +111,13 @@ def plan_training(
     name: str | None = None,
     background: str = "white",
     estimate: bool = True,
+    say: Say = lambda _: None,
 ) -> Plan:
     """Settle every option and look at the data.
 
     Args:
         family: its name.
-        data: the picture.
+        data: the picture, or the set: see `gantool.data.labelled.open_labelled`.
         preset: None takes the family's for this device.
         config: a TOML file with [options] and [run]; may name a preset.
         sets: "name=value" texts.
@@ -112,6 +125,7 @@ def plan_training(
         needs: what for, and the family's options that it needs; above the preset, below what the user says.
         background: what transparent pixels are put on.
         estimate: time a few steps of a throw-away model.
+        say: takes what is to be known of the data.
 
     Raises:
         ConfigError, UsageError: options that do not exist or do not fit.
@@ -145,7 +159,7 @@ def plan_training(
         ("--set", {k: v for k, v in set_values.items() if k not in SETTING_NAMES}),
         ("flag", {k: v for k, v in flags.items() if k not in SETTING_NAMES}),
     )
-    source = SingleImage(load_picture(data, background=background))
+    check_settings(spec, settings.config)
     if settings.config.eval:
         from gantool.tasks.evaluate.during import check_schedule  # brings torchvision and SciPy
 
@@ -153,10 +167,11 @@ def plan_training(
     if settings.config.seed is None:
         import secrets
 
-        drawn = replace(settings.config, seed=secrets.randbelow(2**31))
-        settings = Resolved(drawn, {**settings.origins, "seed": "drawn"})
+        seed = current_world().broadcast_object(secrets.randbelow(2**31))
+        settings = Resolved(replace(settings.config, seed=seed), {**settings.origins, "seed": "drawn"})
+    source = open_data(spec, chosen.config, data, background, settings.config.seed or 0, say)
     with enough_memory(spec.memory_hint):
-        model = new_model(spec, chosen.config, vars(source.shape), settings.config.seed or 0, device)
+        model = new_model(spec, chosen.config, shape_of(spec, source), settings.config.seed or 0, device)
         if model.tunes:
             raise ConfigError(
                 "These options go on from a trained model, and there is none here.",
@@ -193,9 +208,7 @@ def _grown_sizes(model: GanModel) -> tuple[dict[str, int], int, list[Stage]]:
     return model.network_sizes(), state + 2 * trained, stages
 
 
-def time_steps(
-    spec: FamilySpec, config: Any, source: SingleImage, device: torch.device, patience: float = 2.0
-) -> list[float]:
+def time_steps(spec: FamilySpec, config: Any, source: Data, device: torch.device, patience: float = 2.0) -> list[float]:
     """Seconds a step of every stage, measured for the first ones until `patience` runs out.
 
     Later stages follow from the cost of their steps. The model used is thrown away.
@@ -205,23 +218,24 @@ def time_steps(
     from gantool.engine.devices import synchronize
     from gantool.engine.model import Context
 
-    model = new_model(spec, config, vars(source.shape), 0, device)
+    model, data = new_model(spec, config, shape_of(spec, source), 0, device), feed(spec, source, device)
     generator = torch.Generator(device).manual_seed(0)
     began, measured = time.perf_counter(), list[float]()
     stages = model.stages()
     for stage in stages:
         ctx = Context(device, generator, stage)
         model.enter(stage)
-        model.prepare(stage, source, ctx)
+        model.prepare(stage, data, ctx)
         times = []
         for ctx.step in range(3):
             start = time.perf_counter()
-            model.train_step(source.batch(ctx.step), ctx)
+            model.train_step(data.batch(ctx.step), ctx)
             synchronize(device)
             times.append(time.perf_counter() - start)
         measured.append(min(times))
         expected = measured[-1] * 4 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
         if time.perf_counter() - began + expected > patience:
             break
+    data.seek(0)
     last = len(measured) - 1
     return measured + [measured[last] * s.cost / stages[last].cost for s in stages[last + 1 :]]

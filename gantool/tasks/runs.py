@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from gantool import registry
 from gantool.engine.rundir import RunDir, all_runs, find_run
 from gantool.errors import RunError
-from gantool.family import FamilySpec
+from gantool.family import DataShape, FamilySpec
 from gantool.files import read_json
 from gantool.options import read_toml, resolve
 from gantool.settings import Settings
@@ -71,7 +71,7 @@ class Run:
 
     def new_model(self, device: torch.device) -> GanModel:
         """The model before its first stage, on the device, initialised from the run's seed."""
-        return new_model(self.spec, self.config, self.info["shape"], self.settings.seed or 0, device)
+        return new_model(self.spec, self.config, DataShape(**self.info["shape"]), self.settings.seed or 0, device)
 
     def state(self) -> State | None:
         """Where its newest checkpoint stands; None before the first."""
@@ -119,15 +119,13 @@ class Run:
         return row
 
 
-def new_model(spec: FamilySpec, config: Any, shape: dict[str, int], seed: int, device: torch.device) -> GanModel:
+def new_model(spec: FamilySpec, config: Any, shape: DataShape, seed: int, device: torch.device) -> GanModel:
     """A family's model, initialised from `seed` without touching the global random state."""
     import torch
 
-    from gantool.family import DataShape
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = spec.model_class()(config, DataShape(**shape))
+        model = spec.model_class()(config, shape)
     return model.to(device)
 
 

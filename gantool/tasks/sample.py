@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gantool import registry
 from gantool.data.image import Pixels, save_png, to_uint8
 from gantool.data.sheet import contact_sheet
 from gantool.engine.devices import enough_memory
@@ -18,7 +20,9 @@ from gantool.files import write_error
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 
 LARGEST = 64_000_000  # pixels a sample may have
-SHEET = 64  # samples on the contact sheet; the others are not kept in memory
+SHEET = 128  # samples on the contact sheet; the others are not kept in memory
+ROW = 8  # samples of a class on it
+READABLE = 48  # pixels across: labels below narrower pictures would be cut off
 MOST = 100_000  # samples at once
 
 
@@ -105,6 +109,7 @@ def sample(
     seeds: str | Sequence[int] | None = None,
     size: str | tuple[int, int] | None = None,
     start_scale: int = 0,
+    classes: str | Sequence[int] | None = None,
     to: str | Path | None = None,
     out: str | Path = DEFAULT_OUT,
     device: str = "auto",
@@ -119,6 +124,7 @@ def sample(
         seeds: "0-15,42" or integers; one picture each, the same one every time.
         size: "500x250" (width x height) or (height, width).
         start_scale: stages below keep the reconstruction's noise.
+        classes: "all", or names and numbers as in "cat,3,5-7": every seed is drawn for each, a row of the sheet.
         to: the folder; None makes a new one under the run's samples/.
         progress: wraps the seeds, to show how far it is.
 
@@ -134,26 +140,88 @@ def sample(
     pixels = settle_size(size)
     check_stage(start_scale)
     model = found.load(device, say)
+    labels = chosen_classes(found, classes) if classes is not None else [None]
+    jobs = [(seed, label) for label in labels for seed in wanted]
+    _check_number(len(jobs))
 
-    def draw(seed: int) -> Pixels:
+    def draw(part: Sequence[tuple[int, int | None]]) -> list[Pixels]:
+        given = None if classes is None else [label for _, label in part if label is not None]
+        request = SampleRequest([seed for seed, _ in part], pixels, start_scale, given)
         with enough_memory("Ask for a smaller --size."):
-            picture: Pixels = to_uint8(model.sample(SampleRequest([seed], pixels, start_scale)))[0]
-        return picture
+            return list(to_uint8(model.sample(request)))
 
-    first = draw(wanted[0])  # before there is a folder: what is refused leaves nothing behind
+    first = draw(jobs[: model.at_once])  # before there is a folder: what is refused leaves nothing behind
     folder = new_folder(found, "samples", to)
     files: list[Path] = []
-    pictures: list[Pixels] = []  # of the contact sheet
-    for seed in progress(wanted):
-        picture = first if seed == wanted[0] else draw(seed)
-        file = folder / f"seed-{seed:04d}.png"
-        save_png(picture, file)
-        files.append(file)
-        if len(pictures) < SHEET:
-            pictures.append(picture)
-    sheet = folder / "sheet.png"
-    save_png(contact_sheet(pictures, labels=[f"seed {s}" for s in wanted[:SHEET]]), sheet)
-    return Drawn(folder, tuple(files), sheet)
+    sheet = _Sheet(len(wanted), len(labels))
+    for index in progress(range(len(jobs))):
+        place = index % model.at_once
+        if index and not place:
+            first = draw(jobs[index : index + model.at_once])
+        seed, label = jobs[index]
+        name = f"seed-{seed:04d}" if label is None else f"class-{label}-seed-{seed:04d}"
+        save_png(first[place], folder / f"{name}.png")
+        files.append(folder / f"{name}.png")
+        sheet.add(first[place], index, f"seed {seed}" if label is None else f"{label}: {seed}")
+    save_png(sheet.draw(), folder / "sheet.png")
+    return Drawn(folder, tuple(files), folder / "sheet.png")
+
+
+class _Sheet:
+    """The contact sheet: the first samples, or a row of them for each class."""
+
+    def __init__(self, seeds: int, classes: int) -> None:
+        self.seeds, self.columns = seeds, min(seeds, ROW) if classes > 1 else None
+        self.pictures: list[Pixels] = []
+        self.labels: list[str] = []
+
+    def add(self, picture: Pixels, index: int, label: str) -> None:
+        """Keep sample `index` if there is room for it."""
+        if len(self.pictures) < SHEET and (self.columns is None or index % self.seeds < self.columns):
+            self.pictures.append(picture)
+            self.labels.append(label)
+
+    def draw(self) -> Pixels:
+        """All that was kept; labels only where they can be read."""
+        labels = self.labels if self.pictures[0].shape[1] >= READABLE else None
+        return contact_sheet(self.pictures, labels=labels, columns=self.columns)
+
+
+def chosen_classes(run: Run, text: str | Sequence[int]) -> list[int]:
+    """The classes meant by "all" or by names and numbers as in "cat,3,5-7", each once.
+
+    Raises:
+        UsageError: the model has no classes, or not these.
+    """
+    count = int(run.info["shape"].get("classes", 0))
+    if not count:
+        able = [name for name, spec in registry.families().items() if spec.classes != "unused"]
+        raise UsageError(f"{run.id} has no classes: it was trained without.", f"These learn them: {', '.join(able)}.")
+    if not isinstance(text, str):
+        return list(dict.fromkeys(text))
+    if text.strip() == "all":
+        return list(range(count))
+    names = {str(name): i for i, name in enumerate(run.info["data"].get("classes") or range(count))}
+    found: list[int] = []
+    for part in (part.strip() for part in text.split(",")):
+        low, dash, high = part.partition("-")
+        if part in names:
+            found.append(names[part])
+        elif _is_number(low) and (not dash or _is_number(high)) and int(low) <= int(high or low) < count:
+            found += range(int(low), int(high or low) + 1)
+        else:
+            near = difflib.get_close_matches(part, names, n=1)
+            known = ", ".join(list(names)[:12]) + (", ..." if count > 12 else "")
+            raise UsageError(
+                f"There is no class {part!r}.", f"Did you mean {near[0]!r}?" if near else f"There are: {known}."
+            )
+    return list(dict.fromkeys(found))
+
+
+def check_fps(fps: float) -> None:
+    """Raises UsageError for a film that is too fast for a GIF, or does not move."""
+    if not 0 < fps <= 50:
+        raise UsageError(f"{fps} frames a second are out of range.", "Use up to 50.")
 
 
 def new_folder(run: Run, kind: str, to: str | Path | None) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,19 +12,23 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
+from gantool import registry
 from gantool.data.image import Picture, load_picture
 from gantool.data.single_image import FineTuning, SingleImage
-from gantool.engine.callbacks import Previews
+from gantool.data.training_set import TrainingSet
+from gantool.engine.callbacks import Previews, Sheets
 from gantool.engine.devices import enough_memory, keep_freed_memory, pick_device, versions
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Callback, Trainer
-from gantool.errors import DataError, Diverged, Interrupted, RunError
-from gantool.family import FamilySpec
+from gantool.engine.world import World, current_world, join_world
+from gantool.errors import DataError, Diverged, Interrupted, RunError, UsageError
+from gantool.family import DataShape, FamilySpec
 from gantool.files import atomic_write, write_error
 from gantool.options import option_infos, write_toml
 from gantool.settings import Settings
 from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
+from gantool.tasks.training_data import Data, feed, open_data
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +57,9 @@ def train(
     say: Say = _quiet,
     **options: Any,
 ) -> Run:
-    """Train a family on a picture, in a new run directory.
+    """Train a family on a picture or a set of them, in a new run directory.
+
+    In a process that torchrun started, families of sets train together with the other processes.
 
     Args:
         family, data, preset, config, sets, out, name, background: see `plan_training`.
@@ -65,11 +72,27 @@ def train(
     Raises:
         GantoolError: bad data, options, a full disk, divergence (exit codes in the class), an interruption.
     """
-    plan = plan_training(
-        family, data, preset=preset, config=config, sets=sets, options=options, out=out, name=name,
-        background=background, estimate=False,
-    )  # fmt: skip
-    return start(plan, callbacks=callbacks, stop=stop, say=say)
+    with together(family):
+        plan = plan_training(
+            family, data, preset=preset, config=config, sets=sets, options=options, out=out, name=name,
+            background=background, estimate=False, say=say,
+        )  # fmt: skip
+        if plan.settings.config.devices != max(current_world().size, 1):
+            raise UsageError(
+                f"{plan.settings.config.devices} devices are as many processes; this is one of {current_world().size}.",
+                "Start the processes with torchrun, or use the command line's --devices.",
+            )
+        return start(plan, callbacks=callbacks, stop=stop, say=say)
+
+
+@contextmanager
+def together(family: str) -> Iterator[World]:
+    """Inside, this process is one of those that torchrun started, if the family trains that way."""
+    if registry.get(family).data == "image":  # whose pictures are shared instead: each process trains its own
+        yield World()
+    else:
+        with join_world() as world:
+            yield world
 
 
 def start(
@@ -81,14 +104,24 @@ def start(
     created: Callable[[Run], None] = lambda _: None,
 ) -> Run:
     """Carry out a plan. `created` is told the run directory before the first step."""
-    seed, origins = plan.settings.config.seed, {**plan.options.origins, **plan.settings.origins}
-    data = {**plan.source.describe(), "background": plan.background}
-    info = first_info(plan.name, plan.preset, seed, str(plan.device), origins, data, vars(plan.source.shape))
-    run = Run(RunDir.create(plan.out, plan.spec.name, plan.name, info))
-    keep_input(plan.source.source.path, run.path)
-    write_config(run.dir, plan.spec, plan.preset, plan.options.config, plan.settings.config)
+    world = current_world()
+    made = world.broadcast_object(_begin(plan) if world.first else None)
+    assert made is not None
+    run = Run(RunDir(made))
     created(run)
     return fit(run, plan.source, str(plan.device), callbacks, stop, say)
+
+
+def _begin(plan: Plan) -> Path:
+    """A new run directory, complete but for what training writes."""
+    seed, origins = plan.settings.config.seed, {**plan.options.origins, **plan.settings.origins}
+    data = {**plan.source.describe(), "background": plan.background}
+    info = first_info(plan.name, plan.preset, seed, str(plan.device), origins, data, plan.shape)
+    run = RunDir.create(plan.out, plan.spec.name, plan.name, info)
+    if isinstance(plan.source, SingleImage):
+        keep_input(plan.source.source.path, run.path)
+    write_config(run, plan.spec, plan.preset, plan.options.config, plan.settings.config)
+    return run.path
 
 
 def first_info(
@@ -98,7 +131,7 @@ def first_info(
     device: str,
     origins: Mapping[str, str],
     data: Mapping[str, Any],
-    shape: Mapping[str, int],
+    shape: DataShape,
 ) -> dict[str, Any]:
     """What run.json says of a run that begins. Values at their default have no origin there."""
     return {
@@ -112,7 +145,7 @@ def first_info(
         "versions": versions(),
         "origins": {k: v for k, v in origins.items() if v != "default"},
         "data": dict(data),
-        "shape": dict(shape),
+        "shape": shape.plain(),
     }
 
 
@@ -167,16 +200,19 @@ def resume(
     if found.info["data"]["kind"] == "imported":
         raise RunError(f"The import of {found.id} was cut short.", "Delete its folder, and import it again.")
     _ = found.tables  # first: a run without options says so in its own words
-    return fit(found, source_of(found), device or str(found.info["device"]), callbacks, stop, say)
+    with together(found.spec.name):
+        return fit(found, source_of(found, say), device or str(found.info["device"]), callbacks, stop, say)
 
 
-def source_of(run: Run) -> SingleImage:
-    """What a run trains on, from its own directory.
+def source_of(run: Run, say: Say = _quiet) -> Data:
+    """What a run trains on: the picture from its own directory, or the set from where it was.
 
     Raises:
         RunError: the copy of the picture, or the model that a tuned run begins with, is gone.
-        DataError: the copy has been changed.
+        DataError: the copy, or the set, has been changed.
     """
+    if run.spec.data == "set":
+        return _set_of(run, say)
     source = SingleImage(kept_picture(run, "input", run.info["data"]))
     if "parent" not in run.info:
         return source
@@ -187,6 +223,17 @@ def source_of(run: Run) -> SingleImage:
         weights_of(parent / "checkpoints" / run.info["parent"]["checkpoint"]),
         kept_picture(run, "guide", guide) if guide else None,
     )
+
+
+def _set_of(run: Run, say: Say) -> Data:
+    data = run.info["data"]
+    opened = open_data(run.spec, run.config, data["path"], data.get("background", "white"), run.settings.seed or 0, say)
+    if opened.describe()["sha256"] != data["sha256"]:
+        raise DataError(
+            f"The pictures in {data['path']} are not those that this run began with.",
+            "Put those back; or train anew on these.",
+        )
+    return opened
 
 
 def weights_of(checkpoint: Path) -> Mapping[str, torch.Tensor]:
@@ -210,7 +257,7 @@ def kept_picture(run: Run, name: str, data: Mapping[str, Any]) -> Picture:
 
 def fit(
     run: Run,
-    source: SingleImage,
+    source: Data,
     device: str,
     callbacks: Sequence[Callback],
     stop: Callable[[], bool],
@@ -218,14 +265,17 @@ def fit(
 ) -> Run:
     """Train what is left of a run whose directory is complete, and write down how it ended."""
     keep_freed_memory()
-    with run.dir.lock():
-        run.dir.update(status="running", ended=None)
+    world = current_world()
+    with run.dir.lock() if world.first else nullcontext(), closing(source):
+        if world.first:
+            run.dir.update(status="running", ended=None)
         status = "failed"
         try:
             model = run.new_model(pick_device(device))
-            watchers = [Previews(run.dir, say), *scores(run, model, say), *callbacks]
+            data = feed(run.spec, source, model.device)
+            watchers = [*observers(run, model, source, say), *callbacks] if world.first else []
             with enough_memory(run.spec.memory_hint):
-                Trainer(model, source, run.dir, run.settings, watchers, stop, say).fit()
+                Trainer(model, data, run.dir, run.settings, watchers, stop, say, world).fit()
             status = "finished"
         except (Interrupted, KeyboardInterrupt):
             status = "interrupted"
@@ -235,17 +285,26 @@ def fit(
             raise
         finally:
             keep_freed_memory(False)
-            _set_status(run, status)
+            if world.first:
+                _set_status(run, status)
     return Run(run.dir)
 
 
-def scores(run: Run, model: GanModel, say: Say) -> list[Callback]:
+def observers(run: Run, model: GanModel, source: Data, say: Say) -> list[Callback]:
+    """What draws, measures and warns while a model trains."""
+    found: list[Callback] = [Previews(run.dir, say)]
+    if isinstance(source, TrainingSet):
+        found.append(Sheets(run.dir, model, run.settings.preview_every, say))
+    return [*found, *scores(run, model, source, say)]
+
+
+def scores(run: Run, model: GanModel, source: Data, say: Say) -> list[Callback]:
     """What measures the model while it trains, where that is asked for."""
     if not run.settings.eval:
         return []
     from gantool.tasks.evaluate.during import Scores  # brings torchvision and SciPy, which take seconds
 
-    return [Scores(run, model, run.settings, say)]
+    return [Scores(run, model, source, run.settings, say)]
 
 
 def _set_status(run: Run, status: str) -> None:

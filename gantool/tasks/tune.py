@@ -18,6 +18,7 @@ from gantool.engine.devices import pick_device
 from gantool.engine.rundir import RunDir, all_runs
 from gantool.engine.trainer import Callback
 from gantool.errors import GantoolError, RunError
+from gantool.family import DataShape
 from gantool.files import atomic_write
 from gantool.options import resolve
 from gantool.settings import Settings
@@ -80,7 +81,7 @@ def tune(
             say(f"Going on with {run.path}")
             return resume(run, device=device, callbacks=callbacks, stop=stop, say=say)
     origins = {**parent.info.get("origins", {}), **{option: f"tuned for {name}" for option in options}}
-    data, shape, preset = parent.info["data"], parent.info["shape"], parent.info.get("preset")
+    data, shape, preset = parent.info["data"], DataShape(**parent.info["shape"]), parent.info.get("preset")
     info = first_info(name, preset, settings.seed, str(pick_device(device)), origins, data, shape)
     info["parent"] = {"id": parent.id, "checkpoint": checkpoint}
     if digest is not None:

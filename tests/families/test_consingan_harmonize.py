@@ -73,7 +73,7 @@ def context(model: ConSinGAN, stage: int = -1, seed: int = 3) -> Context:
 
 def train(options: ConSinGANConfig, data: SingleImage, steps: int | None = None) -> ConSinGAN:
     """All stages, without a run directory."""
-    model = new_model(SPEC, options, vars(data.shape), 0, CPU)
+    model = new_model(SPEC, options, data.shape, 0, CPU)
     assert isinstance(model, ConSinGAN)
     generator = torch.Generator().manual_seed(1)
     for stage in model.stages():
@@ -335,7 +335,7 @@ def test_requests_that_cannot_be(trained: ConSinGAN) -> None:
 def tuned(model: ConSinGAN, data: SingleImage, guide: Picture | None, **changes: Any) -> tuple[ConSinGAN, Context]:
     """A model as fine-tuning begins with it."""
     options = dataclasses.replace(model.config, fine_tune=True, **changes)
-    fresh = new_model(SPEC, options, vars(data.shape), 9, CPU)
+    fresh = new_model(SPEC, options, data.shape, 9, CPU)
     assert isinstance(fresh, ConSinGAN)
     (stage,) = fresh.stages()
     assert (stage.index, stage.name, stage.size) == (3, "fine-tuning", fresh.sizes[-1])
@@ -400,7 +400,7 @@ def test_fine_tuning_changes_what_the_last_stage_trains_and_gets_better(landscap
 def test_a_fine_tuning_can_be_saved_and_loaded(trained: ConSinGAN, landscape: SingleImage) -> None:
     model, ctx = tuned(trained, landscape, picture_of(27, 36, seed=1))
     model.train_step(None, ctx)
-    loaded = new_model(SPEC, model.config, vars(landscape.shape), 4, CPU)
+    loaded = new_model(SPEC, model.config, landscape.shape, 4, CPU)
     build(loaded, 0)
     loaded.load_state_dict({name: value.clone() for name, value in model.state_dict().items()})
     assert isinstance(loaded, ConSinGAN)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import gantool
 from gantool import registry
 from gantool.cli.family_command import family_command
+from gantool.data.set_options import SetOptions
 from gantool.errors import GantoolError, Interrupted
 from gantool.family import (
     AnimateRequest,
@@ -26,6 +27,8 @@ from gantool.family import (
     Edits,
     Harmonizes,
     InjectRequest,
+    InterpolateRequest,
+    Interpolates,
     Paints,
     Reconstructs,
     SampleRequest,
@@ -70,7 +73,9 @@ def test_the_spec_is_filled_in(entry, spec):
     assert 2014 <= spec.year <= 2100
     assert spec.summary.endswith(".")
     assert len(spec.summary) <= 90
-    assert spec.data == "image"
+    assert spec.data in ("image", "set")
+    assert issubclass(spec.config, SetOptions) == (spec.data == "set")
+    assert spec.classes == "unused" or spec.data == "set"
     assert spec.on_cpu in spec.presets
     assert spec.on_accelerator in spec.presets
     if entry.origin == "built-in":
@@ -82,7 +87,7 @@ def test_the_spec_is_filled_in(entry, spec):
 def test_tasks_are_the_capabilities_of_the_model(spec):
     model = spec.model_class()
     methods = {"sample": "sample", "animate": "animate", "harmonize": "harmonize", "edit": "edit", "paint": "paint"}
-    methods["superres"] = "super_resolve"
+    methods |= {"superres": "super_resolve", "interpolate": "interpolate"}
     assert set(spec.tasks) == {task for task, method in methods.items() if callable(getattr(model, method, None))}
 
 
@@ -122,7 +127,7 @@ def test_listing_families_imports_no_torch():
 def test_stages_of_every_preset(spec):
     for name, preset in spec.presets.items():
         config = resolve(spec.config, (name, preset.values)).config
-        model = new_model(spec, config, vars(DataShape(180, 240)), 0, CPU)
+        model = new_model(spec, config, shape_for(spec, config), 0, CPU)
         stages = model.stages()
         assert [stage.index for stage in stages] == list(range(len(stages)))
         assert stages
@@ -132,7 +137,7 @@ def test_stages_of_every_preset(spec):
             assert stage.steps >= 1
             assert stage.cost > 0
             assert stage.memory > 0
-            assert all(isinstance(side, int) and 0 < side <= 240 for side in stage.size)
+            assert all(isinstance(side, int) and 0 < side <= 256 for side in stage.size)
 
 
 # --- a training -----------------------------------------------------------------------------------------
@@ -155,8 +160,24 @@ class Watch:
         self.model = model
 
 
+def shape_for(spec, config):
+    """Of data that the family trains on."""
+    if spec.data == "image":
+        return DataShape(180, 240)
+    return DataShape(config.size, config.size, 3, 0 if spec.classes == "unused" else 4, 100)
+
+
 @pytest.fixture(scope="module")
-def picture(tmp_path_factory):
+def picture(spec, tmp_path_factory):
+    """A picture, or for a family of sets a folder of two classes."""
+    if spec.data == "set":
+        folder, random = tmp_path_factory.mktemp("contract") / "pictures", np.random.default_rng(0)
+        for i in range(14):
+            coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            file = folder / "ab"[i % 2] / f"{i}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(coarse).resize((40, 36), Image.Resampling.BICUBIC).save(file)
+        return folder
     coarse = np.random.default_rng(0).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     path = tmp_path_factory.mktemp("contract") / "photo.png"
     Image.fromarray(coarse).resize((64, 48), Image.Resampling.BICUBIC).save(path)
@@ -296,6 +317,30 @@ def test_networks_are_named_and_counted(model):
     sizes = model.network_sizes()
     assert len(sizes) >= 2
     assert all(count > 0 for count in sizes.values())
+
+
+def test_ways_through_latent_space(spec, model):
+    assert isinstance(model, Interpolates) == ("interpolate" in spec.tasks)
+    if "interpolate" not in spec.tasks:
+        return
+    labels = [1, 1, 1] if model.shape.classes else None
+    way = torch.cat(list(model.interpolate(InterpolateRequest([3, 5, 4], 4, labels))))
+    assert len(way) == 9
+    seeds = model.sample(SampleRequest([3, 5, 4], labels=labels))
+    assert torch.allclose(way[::4], seeds, atol=1e-5)
+    step, whole = (way[1:5] - way[:4]).abs().mean((1, 2, 3)), (way[4] - way[0]).abs().mean()
+    assert bool((step < whole).all())  # no jump is as large as the whole way
+
+
+def test_classes_are_drawn_as_asked(spec, model):
+    if spec.classes != "needed":
+        return
+    ours = model.sample(SampleRequest([3, 3], labels=[0, 1]))
+    assert not torch.equal(ours[0], ours[1])
+    assert torch.equal(model.sample(SampleRequest([3], labels=[1]))[0], ours[1])
+    for wrong in (-1, 2):
+        with pytest.raises(GantoolError, match="no class"):
+            model.sample(SampleRequest([0], labels=[wrong]))
 
 
 def test_films(spec, model):

@@ -24,6 +24,7 @@ from gantool.families.singan.config import SinGANConfig
 from gantool.families.singan.model import SinGAN
 from gantool.families.singan.networks import pad_margin
 from gantool.families.singan.official import read_official
+from gantool.family import DataShape
 from gantool.tasks.runs import new_model
 
 CPU = torch.device("cpu")
@@ -34,7 +35,7 @@ SMALL: dict[str, Any] = {"max_size": 32, "min_size": 16, "channels": 8, "max_cha
 def untrained(height: int = 30, width: int = 40, **options: Any) -> SinGAN:
     """A model that nothing was trained in, but all that training leaves is there, and is no default."""
     config = SinGANConfig(**{**SMALL, **options})
-    model = new_model(SPEC, config, {"height": height, "width": width}, 3, CPU)
+    model = new_model(SPEC, config, DataShape(height, width), 3, CPU)
     assert isinstance(model, SinGAN)
     build(model, len(model.stages()) - 1)
     rng = torch.Generator().manual_seed(5)
@@ -68,7 +69,7 @@ def write_official(model: SinGAN, folder: Path, critic: bool = False) -> Path:
 def read_back(folder: Path) -> tuple[SinGAN, dict[str, Any]]:
     found = read_official(folder)
     config = SinGANConfig(**found.values)
-    model = new_model(SPEC, config, vars(found.shape), 0, CPU)
+    model = new_model(SPEC, config, found.shape, 0, CPU)
     assert isinstance(model, SinGAN)
     build(model, len(model.stages()) - 1)
     own = {key: value for key, value in model.state_dict().items() if key.startswith(found.fresh)}

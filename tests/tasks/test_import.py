@@ -25,6 +25,7 @@ from gantool.families.singan.model import SinGAN
 from gantool.family import AnimateRequest, InjectRequest, SampleRequest, SuperResolveRequest
 from gantool.tasks import import_run as task
 from gantool.tasks.import_run import import_run
+from gantool.family import DataShape
 from gantool.tasks.runs import new_model
 
 Made = tuple[SinGAN, Path]
@@ -33,7 +34,7 @@ Made = tuple[SinGAN, Path]
 def make(folder: Path, **options: Any) -> Made:
     """A model with all that training leaves, and its folder as the official code writes it."""
     values = {"max_size": 32, "min_size": 16, "channels": 8, "max_channels": 16, "channels_step": 2, **options}
-    model = new_model(SPEC, SinGANConfig(**values), {"height": 30, "width": 40}, 3, torch.device("cpu"))
+    model = new_model(SPEC, SinGANConfig(**values), DataShape(30, 40), 3, torch.device("cpu"))
     assert isinstance(model, SinGAN)
     build(model, len(model.stages()) - 1)
     rng = torch.Generator().manual_seed(5)

@@ -24,6 +24,7 @@ from gantool.tasks.sample import MOST, check_seeds
 
 if TYPE_CHECKING:
     from gantool.data.image import Pixels
+    from gantool.data.training_set import TrainingSet
     from gantool.engine.model import GanModel
 
 AT_ONCE = 2**22  # pixels drawn in one go
@@ -143,6 +144,33 @@ class TrainedOn:
     def read(self, i: int) -> Item:
         """The picture."""
         return self._item
+
+
+class TrainedSet:
+    """Pictures of the set that a model is trained on, as it sees them, spread evenly over the set."""
+
+    skip_bad = False
+
+    def __init__(self, label: str, data: TrainingSet, most: int) -> None:
+        self.label, self._data = label, data
+        self._indices = data.spread(most)[0]
+        self.names: Sequence[str] = [str(index) for index in self._indices]
+        self.skipped: list[tuple[str, str]] = []
+        self.notes: list[str] = []
+        self.jpeg = 0
+        self.sizes = Counter({(data.shape.height, data.shape.width): len(self)})
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __iter__(self) -> Iterator[Item]:
+        for start in range(0, len(self), 64):
+            for i, pixels in enumerate(self._data.pictures(self._indices[start : start + 64]), start):
+                yield Item(self.names[i], pixels)
+
+    def read(self, i: int) -> Item:
+        """One picture."""
+        return Item(self.names[i], self._data.pictures(self._indices[i : i + 1])[0])
 
 
 @dataclass

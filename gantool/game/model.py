@@ -1,0 +1,206 @@
+"""The model of a two-player game: one alternation as in the papers' algorithm boxes, with the remedies around it."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from gantool.data.training_set import Batch
+from gantool.engine.model import Context, GanModel, Metrics, Stage
+from gantool.family import DataShape
+from gantool.game.cost import estimate
+from gantool.game.measures import gradient_norm, seen_right, share_right
+from gantool.game.optimisers import Schedule, make_optimizer
+from gantool.game.options import GameConfig
+from gantool.game.remedies import Augmentation, LabelRemedies
+from gantool.game.sampling import Sampling
+from gantool.losses.adversarial import LOSSES
+from gantool.losses.penalties import gradient_penalty, r1_penalty
+from gantool.nn.ema import update_average
+from gantool.nn.spectral import add_spectral_norm
+
+Pair = tuple[Tensor, Tensor | None]
+
+
+class Game(Sampling, GanModel):
+    """A generator G against a discriminator D on a data set. A family gives the two networks.
+
+    Noise z is (N, nz), pictures x are (N, C, H, W) in [-1, 1], labels y are (N,) or None, scores D(x, y) are (N,)
+    before any sigmoid.
+
+    Attributes:
+        generator, discriminator: G and D.
+        average: G with the running average of its weights, or None. Where there is one, it samples.
+    """
+
+    def __init__(self, config: GameConfig, shape: DataShape) -> None:
+        super().__init__(config, shape)
+        self.config, self.shape = config, shape
+        self.generator, self.discriminator = self.networks()
+        if config.spectral_norm:
+            add_spectral_norm(self.discriminator)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
+        self.augmentation = Augmentation(config)
+        self.labels = LabelRemedies(config)
+        self.loss = LOSSES[config.loss]
+        self._found: Metrics = {}  # what the step under way measured
+        self._penalty = torch.zeros(())  # as last computed, for the log
+
+    @abstractmethod
+    def networks(self) -> tuple[nn.Module, nn.Module]:
+        """G: (z, y) to x; D: (x, y) to scores, or to scores and class logits (N, classes)."""
+
+    # --- the schedule -----------------------------------------------------------------------------------
+
+    def stages(self) -> list[Stage]:
+        """One: both networks, from the first step to the last."""
+        cost, memory = estimate(self)
+        steps = self.config.generator_steps(self.shape.count)
+        return [Stage(0, "training", steps, (self.shape.height, self.shape.width), cost, memory)]
+
+    def enter(self, stage: Stage) -> None:
+        """Fresh optimisers."""
+        if self.device.type == "cuda":
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        config = self.config
+        self.optimizers = {
+            "discriminator": make_optimizer(config, self.discriminator, config.lr_d),
+            "generator": make_optimizer(config, self.generator, config.lr_g),
+        }
+        self.schedule = Schedule(config)
+
+    # --- one alternation --------------------------------------------------------------------------------
+
+    def train_step(self, batch: Iterator[Batch], ctx: Context) -> Metrics:
+        """D's updates, each on another batch, then G's (Goodfellow et al. 2014, algorithm 1)."""
+        config, self._found = self.config, {}
+        self.schedule.set(self.optimizers.values(), ctx.step, ctx.stage.steps)
+        fake: Tensor | None = None
+        updates = config.discriminator_updates(ctx.step)
+        for k in range(updates):
+            real = next(batch)
+            keep = k == updates - 1 and config.reuse_fakes and config.accumulate == 1
+            fake = self._update_discriminator(real, keep, ctx.step * config.d_steps + k, ctx)
+        for _ in range(config.g_steps):
+            self._update_generator(real, fake, ctx)
+            fake = None
+        if self.average is not None:
+            update_average(self.average, self.generator, config.ema)
+        return self._found
+
+    def _update_discriminator(self, real: Batch, keep: bool, update: int, ctx: Context) -> Tensor | None:
+        """One step of D. With `keep`, the fakes are handed on, for G to learn from."""
+        config, kept = self.config, list[Tensor]()
+        if config.clip is not None:  # before the update, as in the WGAN code
+            with torch.no_grad():
+                for weight in self.discriminator.parameters():
+                    weight.clamp_(-config.clip, config.clip)
+
+        def losses() -> Iterator[Tensor]:
+            for x, y in _parts(real, config.accumulate):
+                with torch.set_grad_enabled(keep), ctx.autocast():
+                    fake = self._draw(len(x), y, ctx)
+                if keep:
+                    kept.append(fake)
+                yield self._discriminator_loss(x, fake.detach(), y, update, ctx)
+
+        ctx.descend(self.optimizers["discriminator"], losses(), config.accumulate)
+        if ctx.log:
+            self._found["grad_d"] = gradient_norm(self.discriminator)
+        return kept[0] if kept else None
+
+    def _discriminator_loss(self, real: Tensor, fake: Tensor, y: Tensor | None, update: int, ctx: Context) -> Tensor:
+        """Of as many reals as fakes, which share their labels."""
+        real, fake = self.augmentation(real, ctx), self.augmentation(fake, ctx)
+        with ctx.autocast():
+            on_real, class_real = self._judge(real, y)
+            on_fake, class_fake = self._judge(fake, y)
+        loss = self.labels.discriminator_loss(self.loss, on_real, on_fake, ctx)
+        for logits in (class_real, class_fake):
+            if logits is not None and y is not None:
+                loss = loss + self.class_loss(logits, y, "discriminator")
+        if ctx.log:
+            self._found |= {"d_loss": loss.detach(), **seen_right(self.config.loss, on_real, on_fake)}
+            if class_real is not None and class_fake is not None and y is not None:
+                self._found |= {"class_real": share_right(class_real, y), "class_fake": share_right(class_fake, y)}
+        self._found |= self.augmentation.observe(on_real, ctx)
+        return loss + self._penalise(real, fake, y, update, ctx)
+
+    def _penalise(self, real: Tensor, fake: Tensor, y: Tensor | None, update: int, ctx: Context) -> Tensor:
+        """In full precision: the derivative of a derivative does not bear bfloat16."""
+        config, weight = self.config, self.config.penalty_every
+        if not (config.gp or config.r1):
+            return real.new_zeros(())
+        penalty = real.new_zeros(())
+        if update % weight == 0:
+
+            def critic(x: Tensor) -> Tensor:
+                return self._judge(x, y)[0]
+
+            if config.gp:
+                mix = ctx.uniform(len(real), 1, 1, 1)
+                penalty = penalty + config.gp * gradient_penalty(critic, real, _full(fake), mix)
+            if config.r1:
+                penalty = penalty + config.r1 / 2 * r1_penalty(critic, real)
+            self._penalty = penalty.detach()
+        self._found["penalty"] = self._penalty
+        return weight * penalty
+
+    def _update_generator(self, real: Batch, fake: Tensor | None, ctx: Context) -> None:
+        """One step of G: on `fake`, or on new ones with the labels of `real`."""
+
+        def losses() -> Iterator[Tensor]:
+            for x, y in _parts(real, self.config.accumulate):
+                with ctx.autocast():
+                    drawn = self._draw(len(x), y, ctx) if fake is None else fake
+                scores, logits = self._judged(drawn, y, ctx)
+                loss = self.loss.generator(scores)
+                if logits is not None and y is not None:
+                    loss = loss + self.class_loss(logits, y, "generator")
+                self._found["g_loss"] = loss.detach()
+                yield loss
+
+        with ctx.frozen(self.discriminator):
+            ctx.descend(self.optimizers["generator"], losses(), self.config.accumulate)
+        if ctx.log:
+            self._found["grad_g"] = gradient_norm(self.generator)
+
+    def _judged(self, x: Tensor, y: Tensor | None, ctx: Context) -> Pair:
+        x = self.augmentation(x, ctx)
+        with ctx.autocast():
+            return self._judge(x, y)
+
+    def _draw(self, count: int, y: Tensor | None, ctx: Context) -> Tensor:
+        """(count, C, H, W) from fresh noise."""
+        nz = self.config.nz
+        z = ctx.normal(count, nz) if self.config.noise == "normal" else 2 * ctx.uniform(count, nz) - 1
+        fake: Tensor = self.generator(z, y)
+        return fake
+
+    def _judge(self, x: Tensor, y: Tensor | None) -> Pair:
+        """Scores and, of an auxiliary classifier, class logits; both in full precision."""
+        said = self.discriminator(x, y)
+        scores, logits = said if isinstance(said, tuple) else (said, None)
+        return _full(scores), None if logits is None else _full(logits)
+
+    def class_loss(self, logits: Tensor, y: Tensor, player: str) -> Tensor:
+        """What the verdict of an auxiliary classifier adds to the loss of `player`, "generator" or "discriminator"."""
+        raise NotImplementedError(f"{type(self).__name__} has no auxiliary classifier")
+
+    def network_sizes(self) -> dict[str, int]:
+        """Parameters of the two players."""
+        return {k: n for k, n in super().network_sizes().items() if k in ("generator", "discriminator")}
+
+
+def _parts(batch: Batch, count: int) -> Iterator[Pair]:
+    """Pictures and labels in `count` parts of equal size."""
+    labels = [None] * count if batch.labels is None else batch.labels.chunk(count)
+    yield from zip(batch.images.chunk(count), labels, strict=True)
+
+
+def _full(x: Tensor) -> Tensor:
+    return x.float() if x.dtype == torch.bfloat16 else x

@@ -1,0 +1,126 @@
+"""Drawing pictures: one from each seed, and ways from one to the next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from gantool.errors import UsageError
+from gantool.family import DataShape, InterpolateRequest, SampleRequest
+from gantool.game.options import GameConfig
+from gantool.nn.norm import evaluating
+
+AT_ONCE = 16  # always so many, so that a seed's picture is the same to the last bit whatever stands beside it
+GRID = 8  # columns of a preview
+MOST_ROWS = 16  # classes on a preview
+
+
+class Sampling(nn.Module):
+    """What a game can draw when it is trained."""
+
+    config: GameConfig
+    shape: DataShape
+    generator: nn.Module
+    average: nn.Module | None
+    at_once = AT_ONCE
+
+    def latent(self, seeds: Sequence[int]) -> Tensor:
+        """z of each seed, (N, nz): N(0, 1), or U[-1, 1]."""
+        drawn = []
+        for seed in seeds:
+            generator = torch.Generator().manual_seed(seed)
+            drawn.append(
+                torch.randn(self.config.nz, generator=generator)
+                if self.config.noise == "normal"
+                else 2 * torch.rand(self.config.nz, generator=generator) - 1
+            )
+        return torch.stack(drawn)
+
+    def sample(self, request: SampleRequest) -> Tensor:
+        """(N, C, H, W) in [-1, 1].
+
+        Raises:
+            UsageError: another size than trained on, a scale, or a label that the model does not have.
+        """
+        height, width = self.shape.height, self.shape.width
+        if request.size not in (None, (height, width)):
+            raise UsageError(f"This model draws {width}x{height} pixels only.", "Leave the size out.")
+        if request.start_scale:
+            raise UsageError("This model has no scales to start from.", "Leave --start-scale out.")
+        return self._generated(self.latent(request.seeds), self._labels(request.labels, request.seeds))
+
+    def interpolate(self, request: InterpolateRequest) -> Iterator[Tensor]:
+        """The pictures of the seeds and those between them, (1, C, H, W) each.
+
+        Raises:
+            UsageError: fewer than two seeds, no step, or a label that the model does not have.
+        """
+        if len(request.seeds) < 2 or request.steps < 1:
+            raise UsageError("A way leads from one picture to another.", "Give two seeds or more, and a step or more.")
+        points = self.latent(request.seeds)
+        labels = self._labels(request.labels, request.seeds)
+        spherical = request.spherical and self.config.noise == "normal"
+        for i, (a, b) in enumerate(pairwise(points)):
+            for k in range(request.steps):
+                z = (_slerp if spherical else torch.lerp)(a, b, k / request.steps)
+                # Labels have no between: the first half of the way has one, the second half the other.
+                y = None if labels is None else labels[[i + (2 * k > request.steps)]]
+                yield self._generated(z[None], y)
+        yield self._generated(points[-1:], None if labels is None else labels[-1:])
+
+    def preview(self, seeds: Sequence[int] = range(GRID)) -> Tensor:
+        """Rows of `GRID` pictures: 8 of them, or one for each class, with the same noise down a column."""
+        if not self.conditional:
+            return self.sample(SampleRequest(range(GRID * GRID)))
+        rows = min(self.shape.classes, MOST_ROWS)
+        labels = [label for label in range(rows) for _ in seeds]
+        return self.sample(SampleRequest([*seeds] * rows, labels=labels))
+
+    @property
+    def conditional(self) -> bool:
+        """Whether a picture has a class."""
+        return self.shape.classes > 0
+
+    def _labels(self, labels: Sequence[int] | None, seeds: Sequence[int]) -> Tensor | None:
+        if not self.conditional:
+            if labels is not None:
+                raise UsageError("This model knows no classes.", "Leave the class out, or train cgan or acgan.")
+            return None
+        chosen = [seed % self.shape.classes for seed in seeds] if labels is None else list(labels)
+        if len(chosen) != len(seeds):
+            raise ValueError(f"{len(chosen)} labels for {len(seeds)} seeds")
+        if chosen and not 0 <= min(chosen) <= max(chosen) < self.shape.classes:
+            raise UsageError(
+                f"There is no class {max(chosen) if min(chosen) >= 0 else min(chosen)}.",
+                f"Classes count from 0 to {self.shape.classes - 1}.",
+            )
+        return torch.tensor(chosen, dtype=torch.int64)
+
+    @torch.no_grad()
+    def _generated(self, z: Tensor, y: Tensor | None) -> Tensor:
+        generator = self.average if self.average is not None else self.generator
+        weight = next(generator.parameters())
+        drawn = []
+        with evaluating(generator):
+            for start in range(0, len(z), AT_ONCE):
+                part = z[start : start + AT_ONCE]
+                rows = torch.arange(AT_ONCE) % len(part)
+                labels = None if y is None else y[start : start + AT_ONCE][rows].to(weight.device)
+                images: Tensor = generator(part[rows].to(weight), labels)
+                drawn.append(images[: len(part)])
+        return torch.cat(drawn).clamp(-1, 1)
+
+
+def _slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """From a to b along the arc (Shoemake 1985), lengths changing evenly; along the chord where there is no arc."""
+    angle = math.acos(max(-1.0, min(1.0, float(torch.dot(a, b) / (a.norm() * b.norm()).clamp_min(1e-12)))))
+    if math.sin(angle) < 1e-6:
+        return torch.lerp(a, b, t)
+    direction: Tensor = (math.sin((1 - t) * angle) * a / a.norm() + math.sin(t * angle) * b / b.norm()) / math.sin(
+        angle
+    )
+    return direction * torch.lerp(a.norm(), b.norm(), t)

@@ -1,0 +1,73 @@
+"""What a run trains on: one picture, or a set of them, opened as its family needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gantool.data.image import load_picture
+from gantool.data.labelled import open_labelled
+from gantool.data.single_image import SingleImage
+from gantool.data.training_set import TrainingSet
+from gantool.engine.feed import Feed
+from gantool.engine.trainer import Source
+from gantool.engine.world import current_world
+from gantool.errors import ConfigError, DataError
+from gantool.family import DataShape, FamilySpec
+from gantool.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+Data = SingleImage | TrainingSet
+Say = Callable[[str], None]
+
+
+def open_data(
+    spec: FamilySpec, config: Any, data: str | Path, background: str, seed: int, say: Say = lambda _: None
+) -> Data:
+    """The picture, or the set, that a family trains on.
+
+    Raises:
+        DataError: it cannot be used; or it has no classes, which the family needs.
+    """
+    if spec.data == "image":
+        return SingleImage(load_picture(data, background=background))
+    world, source = current_world(), open_labelled(data, background=background)
+    opened = TrainingSet(source, config, seed=seed, rank=world.rank, world=world.size, say=say)
+    if spec.classes == "needed" and opened.shape.classes < 2:
+        found = "one class" if opened.shape.classes else "no labels"
+        raise DataError(
+            f"{spec.title} learns classes, and {data} has {found}.",
+            f"Put each class into a folder of its own, add dataset.json or a labels file; "
+            f"`gantool data check {data}` says what there is.",
+        )
+    return opened
+
+
+def shape_of(spec: FamilySpec, data: Data) -> DataShape:
+    """What the family's model is told of its data."""
+    if isinstance(data, SingleImage):
+        return data.shape
+    shape = replace(data.shape, count=len(data))
+    return replace(shape, classes=0) if spec.classes == "unused" else shape
+
+
+def feed(spec: FamilySpec, data: Data, device: torch.device) -> Source:
+    """The data as the trainer takes it."""
+    return data if isinstance(data, SingleImage) else Feed(data, device, labels=spec.classes != "unused")
+
+
+def check_settings(spec: FamilySpec, settings: Settings) -> None:
+    """Raises ConfigError where the run is to be carried out as this family cannot be."""
+    if spec.data == "set":
+        return
+    for name, flag, why in (
+        ("devices", "--devices", "trains one picture in one process; torchrun shares many pictures among several"),
+        ("precision", "--precision", "trains in fp32, for its penalties bear nothing less"),
+        ("preview_every", "--preview-every", "draws its samples at the end of each stage"),
+    ):
+        if getattr(settings, name) != getattr(Settings(), name):
+            raise ConfigError(f"{spec.title} {why}.", f"Leave {flag} out.")
