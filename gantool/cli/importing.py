@@ -20,8 +20,8 @@ def register(app: typer.Typer) -> None:
 def import_folder(
     talk: Talk,
     family: FAMILY,
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="as the authors' code wrote it")],
-    name: Annotated[str | None, typer.Option(help="of the run (the folder's)")] = None,
+    folder: Annotated[Path, typer.Argument(metavar="PATH", help="folder or file, as the authors' code wrote it")],
+    name: Annotated[str | None, typer.Option(help="of the run (the folder's or file's)")] = None,
     out: OUT = Path("runs"),
 ) -> Result:
     """Make a run of a model that its authors' own code trained."""

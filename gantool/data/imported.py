@@ -20,29 +20,34 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Imported:
-    """A trained model of one picture, in this program's terms.
+    """A trained model, in this program's terms.
 
     Attributes:
         name: what to call it.
         values: options of the family that the files tell; the others are those of `preset`.
-        picture: (H, W, 3) uint8, what it was trained on, of the size trained on.
+        picture: (H, W, 3) uint8, what a model of one picture was trained on, of the size trained on; else None.
         tensors: by name, of the model's state_dict once all its stages are entered.
         fresh: beginnings of the names that `tensors` may lack: they keep what a new model has.
         notes: sentences on what was found, and on what was not and is assumed.
         preset: whose values stand for what the files do not tell.
+        of_set: what a model of a set was told of its data; None for a model of one picture.
     """
 
     name: str
     values: Mapping[str, Any]
-    picture: Pixels = field(repr=False)
+    picture: Pixels | None = field(repr=False)
     tensors: Mapping[str, Tensor] = field(repr=False)
     fresh: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     preset: str = "paper"
+    of_set: DataShape | None = None
 
     @property
     def shape(self) -> DataShape:
-        """The picture's size."""
+        """What the model is told of its data."""
+        if self.of_set is not None:
+            return self.of_set
+        assert self.picture is not None
         return DataShape(self.picture.shape[0], self.picture.shape[1])
 
 

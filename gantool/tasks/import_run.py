@@ -50,7 +50,7 @@ def import_run(
 
     Args:
         family: its name; see `importing_families`.
-        folder: as the authors' code wrote it.
+        folder: as the authors' code wrote it; for families of sets, the file of the generator's weights.
         name: of the run; None asks the folder.
 
     Raises:
@@ -112,11 +112,12 @@ def _write(
     say: Callable[[str], None],
 ) -> Run:
     """The run directory, whole or not at all."""
-    picture, settings = png_bytes(found.picture), Settings(seed=0)
+    picture = None if found.picture is None else png_bytes(found.picture)
+    settings = Settings(seed=0)
     data = {
         "kind": "imported",
         "path": str(folder.resolve()),
-        "sha256": hashlib.sha256(picture).hexdigest(),
+        "sha256": hashlib.sha256(folder.read_bytes() if picture is None else picture).hexdigest(),
         **found.shape.plain(),
         "notes": list(found.notes),
         "background": "white",
@@ -125,7 +126,8 @@ def _write(
     directory = RunDir.create(out, spec.name, name, info)
     try:
         with directory.lock():
-            atomic_write(directory.path / "input.png", picture)
+            if picture is not None:
+                atomic_write(directory.path / "input.png", picture)
             write_config(directory, spec, found.preset, options.config, settings)
             _finish(directory, model, settings.seed or 0, say)
             directory.update(status="finished", ended=now())
