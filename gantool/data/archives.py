@@ -20,6 +20,9 @@ from gantool.errors import DataError
 MAX_MEMBER = 1 << 30
 """A member that unpacks to more bytes is not read."""
 
+TABLE = "dataset.json"
+"""The file that says which picture has which label, as StyleGAN's tools write it."""
+
 _MAX_RATIO = 100  # times smaller than what it unpacks to: more is a bomb,
 _RATIO_FROM = 1 << 26  # from this unpacked size in bytes on; small plain pictures shrink a lot, too
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra field
@@ -32,6 +35,11 @@ class ZipPictures:
     Folders, links, hidden files, macOS's `__MACOSX` and anything inside nested archives are left out. Of members
     with one name the last counts, as for programs that unpack. Names are labels: nothing is written under them.
 
+    Attributes:
+        folders: names of the folders that have an entry of their own, as empty ones must.
+        tables: the members called dataset.json, in whatever folder, by their names.
+        members: the pictures' own, in the order of `names`.
+
     Raises:
         DataError: not a zip, damaged, or without pictures.
     """
@@ -42,12 +50,18 @@ class ZipPictures:
     def __init__(self, path: Path) -> None:
         self.path = path
         members: dict[str, zipfile.ZipInfo] = {}
+        self.folders: list[str] = []
+        self.tables: dict[str, zipfile.ZipInfo] = {}
         others, doubled = Counter[str](), 0
         with open_zip(path) as archive:
             for member in archive.infolist():
                 name = member.filename.replace("\\", "/")
                 if not _is_file(member, name):
+                    if name.endswith("/"):
+                        self.folders.append(name.rstrip("/"))
                     continue
+                if name.rpartition("/")[2] == TABLE:
+                    self.tables[name] = member
                 suffix = PurePosixPath(name).suffix
                 if suffix.lower() not in SUFFIXES:
                     others[suffix or "without extension"] += 1
@@ -59,7 +73,7 @@ class ZipPictures:
         names = sorted(members, key=natural_key)
         self.names: Sequence[str] = [printable(name) for name in names]
         self.remarks = [f"{doubled} left out: a later member has the same name"] if doubled else []
-        self._members = [members[name] for name in names]
+        self.members = [members[name] for name in names]
 
     def load(self, index: int, colour: Colour) -> tuple[Pixels, list[str], bool]:
         """The picture `index` as (H, W, 3) uint8, what was done to it, and whether it comes from JPEG.
@@ -68,7 +82,7 @@ class ZipPictures:
             DataError: the member is encrypted, damaged, absurdly large or not a picture.
         """
         path = Path(f"{self.path}/{self.names[index]}")
-        data = read_member(self.path, self._members[index], path)
+        data = read_member(self.path, self.members[index], path)
         pixels, notes = decode_picture(path, data, colour=colour, max_pixels=MAX_PIXELS, min_side=1)
         return pixels, notes, is_jpeg(data)
 

@@ -28,6 +28,10 @@ class ArrayPictures:
     least three dimensions. Values are mapped into memory, or streamed from a compressed `.npz`; there each
     step back begins again at the first picture.
 
+    Attributes:
+        grey: whether the pictures have one channel.
+        size: (height, width) of all of them.
+
     Raises:
         DataError: not such a file, damaged, cut off, or of another shape or type (says how to convert it).
     """
@@ -38,6 +42,9 @@ class ArrayPictures:
     def __init__(self, path: Path) -> None:
         self._array = _choose(path, arrays_in(path))
         self._shape, self._channels_first = _layout(self._array)
+        channel, *sides = (1, 2, 3) if self._channels_first else (3, 1, 2)
+        self.grey = self._shape[channel] == 1
+        self.size = (self._shape[sides[0]], self._shape[sides[1]])
         if self._array.dtype != np.uint8:
             _refuse_type(self._array)
         if self._array.fortran and not self._array.mappable:

@@ -26,7 +26,7 @@ from gantool.data.listing import file_mode, picture_names
 from gantool.data.pairing import pair_by_name
 from gantool.errors import DataError
 
-__all__ = ["Item", "Pictures", "is_statistics", "open_pictures", "pair_by_name"]
+__all__ = ["Item", "PictureFiles", "Pictures", "Source", "is_statistics", "open_pictures", "pair_by_name"]
 
 _NAMED = 5  # bad files and names without a partner that an error shows
 _AHEAD_BYTES = 1 << 28  # of decoded pictures that wait, unless one alone is larger
@@ -42,10 +42,10 @@ class Item:
     pixels: Pixels = field(repr=False)
 
 
-_Loaded = tuple[Pixels, list[str], bool]  # (H, W, 3) uint8, what was done to it, whether it comes from JPEG
+Loaded = tuple[Pixels, list[str], bool]  # (H, W, 3) uint8, what was done to it, whether it comes from JPEG
 
 
-class _Source(Protocol):
+class Source(Protocol):
     """Where pictures come from. `parallel`: several threads may load at once, and one bad picture is only that."""
 
     kind: str
@@ -53,7 +53,9 @@ class _Source(Protocol):
     names: Sequence[str]
     remarks: list[str]
 
-    def load(self, index: int, colour: Colour) -> _Loaded: ...
+    def load(self, index: int, colour: Colour) -> Loaded:
+        """Picture `index` of `names`, on `colour` where it is transparent. Raises DataError where it cannot be read."""
+        ...
 
 
 class Pictures:
@@ -61,7 +63,7 @@ class Pictures:
 
     Attributes:
         label: what to call the set in an output: the path as it was given.
-        kind: "file", "folder", "zip" or "array".
+        kind: "file", "folder", "zip" or "array"; of data to train on also "idx", "csv", "builtin" or "hf".
         names: one name for each picture, in natural order: paths relative to the folder or in the zip, "0", "1", ...
             in an array.
         skipped: names and reasons of what the last iteration left out (with `skip_bad`).
@@ -69,7 +71,7 @@ class Pictures:
         jpeg: how many of them came from JPEG files.
     """
 
-    def __init__(self, source: _Source, path: Path, *, background: str, skip_bad: bool, threads: int | None) -> None:
+    def __init__(self, source: Source, path: Path, *, background: str, skip_bad: bool, threads: int | None) -> None:
         self.label = printable(str(path))
         self.kind = source.kind
         self.names = source.names
@@ -87,7 +89,7 @@ class Pictures:
         self._done: Counter[str] = Counter()
         self._counted = bytearray(len(self))  # 1 for each picture that the counts hold
 
-    def _take(self, index: int, loaded: _Loaded) -> Item:
+    def _take(self, index: int, loaded: Loaded) -> Item:
         """The picture as an item, counted unless it is already."""
         pixels, notes, jpeg = loaded
         if not self._counted[index]:
@@ -146,7 +148,7 @@ class Pictures:
         if bad and (not self.skip_bad or len(bad) == len(self)):
             raise self._unreadable([error for _, error in bad])
 
-    def _loaded(self, indices: Iterable[int]) -> Generator[tuple[int, _Loaded | DataError], None, None]:
+    def _loaded(self, indices: Iterable[int]) -> Generator[tuple[int, Loaded | DataError], None, None]:
         """Each index with what was loaded, in order; a bounded number of later ones is being loaded meanwhile."""
         if not self._source.parallel:
             yield from ((index, self._source.load(index, self._colour)) for index in indices)
@@ -154,7 +156,7 @@ class Pictures:
         # Pillow warns of odd metadata. Threads cannot silence it in turns: the filters belong to the process.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
-        waiting: deque[tuple[int, Future[_Loaded | DataError]]] = deque()
+        waiting: deque[tuple[int, Future[Loaded | DataError]]] = deque()
         todo = iter(indices)
         ahead = largest = 1  # one picture at first, until it is known how large they are
         try:
@@ -172,7 +174,7 @@ class Pictures:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _try(self, index: int) -> _Loaded | DataError:
+    def _try(self, index: int) -> Loaded | DataError:
         try:
             return self._source.load(index, self._colour)
         except DataError as error:
@@ -197,23 +199,24 @@ class Pictures:
         return DataError(f"{count} be read: {'; '.join(sentences)}.", hint)
 
 
-class _Files:
-    """A folder's picture files, or one file."""
+class PictureFiles:
+    """A folder's picture files, or one file: `files`, in `folder`; "/" parts the names of sub-folders."""
 
     parallel = True
 
     def __init__(self, path: Path, *, recursive: bool) -> None:
-        self._folder = path
+        self.folder = path
         self.kind = "folder" if stat.S_ISDIR(file_mode(path)) else "file"
         if self.kind == "folder":
-            self._files = picture_names(path, recursive=recursive)
+            self.files = picture_names(path, recursive=recursive)
         else:
-            self._folder, self._files = path.parent, [path.name]
-        self.names: Sequence[str] = [printable(name) for name in self._files]
+            self.folder, self.files = path.parent, [path.name]
+        self.names: Sequence[str] = [printable(name) for name in self.files]
         self.remarks: list[str] = []
 
-    def load(self, index: int, colour: Colour) -> _Loaded:
-        path = self._folder / self._files[index]
+    def load(self, index: int, colour: Colour) -> Loaded:
+        """See `Source`."""
+        path = self.folder / self.files[index]
         data = read_bytes(path)
         pixels, notes = decode_picture(path, data, colour=colour, max_pixels=MAX_PIXELS, min_side=1)
         return pixels, notes, is_jpeg(data)
@@ -241,13 +244,13 @@ def open_pictures(
         DataError: there is nothing of this name, it cannot be read, or has no pictures.
     """
     path = Path(path)
-    source: _Source
+    source: Source
     if path.suffix.lower() in (".npy", ".npz") and not path.is_dir():
         source = ArrayPictures(path)
     elif path.suffix.lower() == ".zip" and not path.is_dir():
         source = ZipPictures(path)
     else:
-        source = _Files(path, recursive=recursive)
+        source = PictureFiles(path, recursive=recursive)
     return Pictures(source, path, background=background, skip_bad=skip_bad, threads=threads)
 
 

@@ -229,14 +229,14 @@ def test_leaving_out_all_pictures_is_an_error(folder):
 def watch(monkeypatch, delay=lambda index: 0.0):
     """Count loads as they begin; each then takes `delay` seconds."""
     begun = []
-    load = module._Files.load
+    load = module.PictureFiles.load
 
     def slow(self, index, colour):
         begun.append(index)
         time.sleep(delay(index))
         return load(self, index, colour)
 
-    monkeypatch.setattr(module._Files, "load", slow)
+    monkeypatch.setattr(module.PictureFiles, "load", slow)
     return begun
 
 
@@ -251,7 +251,7 @@ def test_order_is_kept_whatever_takes_longer(folder, monkeypatch, threads):
 
 def test_pictures_are_decoded_at_the_same_time(folder, monkeypatch):
     together = threading.Barrier(3, timeout=5)
-    load = module._Files.load
+    load = module.PictureFiles.load
 
     def meet(self, index, colour):
         if index > 0:  # the first is loaded alone, to see how large pictures are
@@ -259,7 +259,7 @@ def test_pictures_are_decoded_at_the_same_time(folder, monkeypatch):
         return load(self, index, colour)
 
     save(folder / "12.png", noise(seed=12))
-    monkeypatch.setattr(module._Files, "load", meet)
+    monkeypatch.setattr(module.PictureFiles, "load", meet)
     assert len(list(open_pictures(folder, threads=3))) == 13
 
 
@@ -304,7 +304,7 @@ def test_a_programming_error_is_not_a_bad_picture(folder, monkeypatch):
     def fail(self, index, colour):
         raise ZeroDivisionError
 
-    monkeypatch.setattr(module._Files, "load", fail)
+    monkeypatch.setattr(module.PictureFiles, "load", fail)
     with pytest.raises(ZeroDivisionError):
         list(open_pictures(folder, skip_bad=True))
     assert not decoders()
