@@ -36,4 +36,5 @@ class ConditionalBatchNorm(nn.Module):
         """Normalise, then scale and shift by class."""
         shape = (len(x), -1, *(1 for _ in x.shape[2:]))
         normed: Tensor = self.norm(x)
-        return normed * self.gain(y).view(shape) + self.bias(y).view(shape)
+        gain, bias = self.gain(y).view(shape), self.bias(y).view(shape)
+        return torch.addcmul(bias, normed, gain)

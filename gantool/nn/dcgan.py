@@ -83,13 +83,13 @@ class ConvGenerator(nn.Module):
         else:
             layers += [nn.ConvTranspose2d(nz + told, widths[0], base, bias=False), *finished(widths[0])]
         for inputs, outputs in pairwise(widths):
-            layers += [_up(inputs + told, outputs, kernel), *finished(outputs)]
+            layers += [upsample(inputs + told, outputs, kernel), *finished(outputs)]
         for _ in range(extra_layers):
             layers += [nn.Conv2d(width + told, width, 3, padding=1, bias=False), *finished(width)]
         if layout == "sngan":
             layers += [nn.Conv2d(width + told, channels, 3, padding=1)]
         else:
-            layers += [_up(width + told, channels, kernel)]
+            layers += [upsample(width + told, channels, kernel)]
         self.main = nn.Sequential(*layers, nn.Tanh())
         init_normal(self, zero_biases=True)
 
@@ -202,9 +202,9 @@ def _widths(width: int, count: int, widest: int) -> list[int]:
     return [width * min(2**i, widest) for i in range(count)]
 
 
-def _up(inputs: int, outputs: int, kernel: int) -> nn.ConvTranspose2d:
-    """Doubles the side exactly, whether the kernel is even or odd."""
-    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=False)
+def upsample(inputs: int, outputs: int, kernel: int, *, bias: bool = False) -> nn.ConvTranspose2d:
+    """A transposed convolution that doubles the side exactly, whether the kernel is even or odd."""
+    return nn.ConvTranspose2d(inputs, outputs, kernel, 2, (kernel - 1) // 2, output_padding=kernel % 2, bias=bias)
 
 
 def _norm(kind: Norm, channels: int) -> Iterable[nn.Module]:
