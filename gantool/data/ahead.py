@@ -1,25 +1,177 @@
-"""Threads that prepare what is needed next."""
+"""Batches of bytes, prepared by threads before they are needed."""
 
 from __future__ import annotations
 
 import threading
+import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
 from queue import SimpleQueue
 
-_Job = tuple["Future[None]", Callable[[], None]]
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gantool.data.cache import Squares
+from gantool.data.decode import Pixels
+from gantool.data.order import FLIP, LEFT, TOP, Order, uniform
+
+_AHEAD = 3  # batches being prepared while one is used
+_JOB = 32  # pictures that a thread prepares in one go, at most
+
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A process's part of a batch: `images` (n, C, H, W) uint8 and `labels` (n,) int64, and the jobs that fill them."""
+
+    position: int
+    images: torch.Tensor
+    labels: torch.Tensor | None
+    jobs: list[Future[None]]
+
+
+class Ahead:
+    """The part of each batch that process `rank` of `world` trains on, by the batch's place in the sequence.
+
+    Args:
+        squares: the pictures.
+        labels: of those in the source of `squares`, or None.
+        size: side of the pictures trained on; where those of `squares` are larger, random parts are cut out.
+        flip: mirror half of the pictures.
+        seed: of order, flips and places.
+        batch: pictures over all processes; `world` divides it.
+        rank, world: which of how many processes this is.
+        threads: that prepare.
+    """
+
+    def __init__(
+        self,
+        squares: Squares,
+        labels: Indices | None,
+        *,
+        size: int,
+        flip: bool,
+        seed: int,
+        batch: int,
+        rank: int,
+        world: int,
+        threads: int,
+    ) -> None:
+        self._squares, self._labels, self._size, self._flip, self._seed = squares, labels, size, flip, seed
+        self._batch, self._count, self._rank = batch, batch // world, rank
+        self._order = Order(seed, len(squares.chosen))
+        self._workers = Workers(threads)
+        self._queue: deque[Prepared] = deque()
+        self._end = weakref.finalize(self, _end, self._workers, self._queue)
+
+    def get(self, position: int, *, pin: bool) -> Prepared:
+        """The batch that begins at picture `position` of the sequence, ready; those that follow are begun.
+
+        Args:
+            position: at least 0.
+            pin: in memory from which copies to a GPU need no waiting.
+
+        Raises:
+            DataError: not one picture can be read any more.
+            ValueError: closed.
+        """
+        if not self._end.alive:
+            raise ValueError("the training set is closed")
+        if self._queue and self._queue[0].position != position:
+            self.drop()
+        while len(self._queue) <= _AHEAD:
+            self._queue.append(self._prepare(position + len(self._queue) * self._batch, pin))
+        batch = self._queue[0]
+        for job in batch.jobs:
+            job.result()
+        self._queue.popleft()  # only now: a wait that is interrupted loses nothing
+        return batch
+
+    def drop(self) -> None:
+        """Forget what is in the making."""
+        _cancel(self._queue)
+
+    def close(self) -> bool:
+        """End the threads; whether they had not been ended before."""
+        if not self._end.detach():
+            return False
+        self.drop()
+        self._workers.close()
+        return True
+
+    def _prepare(self, position: int, pin: bool) -> Prepared:
+        """Begin a batch."""
+        count, channels, size = self._count, self._squares.channels, self._size
+        start = position + self._rank * count
+        indices = self._order.indices(start, count)
+        flip, top, left = (uniform(self._seed, stream, start, count) for stream in (FLIP, TOP, LEFT))
+        mirrored, places = (flip < 0.5) & self._flip, np.stack([top, left], axis=1)
+        images = torch.empty(count, channels, size, size, dtype=torch.uint8, pin_memory=pin)
+        labels = None if self._labels is None else torch.empty(count, dtype=torch.int64, pin_memory=pin)
+        batch = Prepared(position, images, labels, [])
+        at_once = min(_JOB, -(-count // self._workers.count))
+        for low in range(0, count, at_once):
+            part = slice(low, low + at_once)
+            into = images[part].numpy()
+            job = partial(_fill, self._squares, indices[part], mirrored[part], places[part], into)
+            if labels is not None:
+                job = partial(job, labels[part].numpy(), self._labels)
+            batch.jobs.append(self._workers.submit(job))
+        return batch
+
+
+def _fill(
+    squares: Squares,
+    indices: Indices,
+    mirrored: NDArray[np.bool_],
+    places: NDArray[np.float64],
+    images: Pixels,
+    labels: Indices | None = None,
+    labels_of: Indices | None = None,
+) -> None:
+    """Part of a batch: pictures to `images`, (n, C, size, size), and their labels to `labels`, (n,)."""
+    size = images.shape[-1]
+    if squares.side == size:
+        stands = squares.take(indices, images)
+    else:
+        whole = np.empty((*images.shape[:2], squares.side, squares.side), np.uint8)
+        stands = squares.take(indices, whole)
+        corners = (places * (squares.side - size + 1)).astype(np.int64)
+        for image, larger, (top, left) in zip(images, whole, corners, strict=True):
+            image[:] = larger[:, top : top + size, left : left + size]
+    images[mirrored] = images[mirrored, :, :, ::-1]
+    if labels is not None and labels_of is not None:
+        labels[:] = labels_of[squares.chosen[stands]]
+
+
+def _cancel(queue: deque[Prepared]) -> None:
+    for batch in queue:
+        for job in batch.jobs:
+            job.cancel()
+    queue.clear()
+
+
+def _end(workers: Workers, queue: deque[Prepared]) -> None:
+    """When nobody refers to the batches any more, or Python ends."""
+    _cancel(queue)
+    workers.close(wait=False)
 
 
 class Workers:
-    """Threads that do jobs in the order in which they came.
+    """Threads that do jobs in the order in which they came; they begin with the first.
 
     Unlike those of a ThreadPoolExecutor they are no reason for Python not to end: at the interpreter's exit, what is
-    still waiting is dropped. They begin with the first job.
+    still waiting is dropped.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def submit(self, job: Callable[[], None]) -> Future[None]:
@@ -37,7 +189,7 @@ class Workers:
         return future
 
     def close(self, *, wait: bool = True) -> None:
-        """End the threads after the jobs that are queued; cancel their futures before where those are not wanted."""
+        """End the threads after what is queued and not cancelled."""
         threads, self._threads = self._threads, []
         for _ in threads:
             self._jobs.put(None)
@@ -45,7 +197,7 @@ class Workers:
             thread.join()
 
 
-def _work(jobs: SimpleQueue[_Job | None]) -> None:
+def _work(jobs: SimpleQueue[tuple[Future[None], Callable[[], None]] | None]) -> None:
     while (found := jobs.get()) is not None:
         future, job = found
         if future.set_running_or_notify_cancel():
@@ -55,4 +207,4 @@ def _work(jobs: SimpleQueue[_Job | None]) -> None:
                 future.set_exception(error)
             else:
                 future.set_result(None)
-        del found, future, job  # a waiting thread keeps nothing alive
+        del found, future, job  # a thread that waits keeps nothing alive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -61,7 +61,8 @@ class Squares:
         self._kept: Pixels | None = None
         shape = (len(chosen), channels, side, side)
         if np.prod(shape, dtype=float) <= memory:
-            self._kept = np.empty(shape, np.uint8)  # memory is taken page by page, as it is written to
+            with suppress(MemoryError):  # of a system that does not promise what it has not got
+                self._kept = np.empty(shape, np.uint8)  # taken page by page, as it is written to
 
     @property
     def cached(self) -> bool:
@@ -129,10 +130,11 @@ class Squares:
             with self._turn:
                 item = self.source.pictures.read(number)
         except DataError as error:
-            if index not in self._bad:
-                self._bad.add(index)
-                name = self.source.pictures.names[number]
-                self.skipped.append((name, reason(name, error)))
+            with self._changed:
+                if index not in self._bad:
+                    self._bad.add(index)
+                    name = self.source.pictures.names[number]
+                    self.skipped.append((name, reason(name, error)))
             return None
         pixels = square(item.pixels, self.side, self.crop)
         return grey(pixels)[None] if self.channels == 1 else pixels.transpose(2, 0, 1)
@@ -154,7 +156,7 @@ def reason(name: str, error: DataError) -> str:
     return (rest if named else error.what).removeprefix("is ").removesuffix(".")
 
 
-def free_memory() -> int:
+def free_memory(group: Path = Path("/sys/fs/cgroup")) -> int:
     """Bytes that programs may still take, by /proc and by the limit of the control group where there is one."""
     free = 4 << 30
     try:
@@ -164,7 +166,6 @@ def free_memory() -> int:
     except (OSError, ValueError, StopIteration):
         pass
     try:
-        group = Path("/sys/fs/cgroup")
         limit, used = ((group / f"memory.{name}").read_text() for name in ("max", "current"))
         free = min(free, int(limit) - int(used))
     except (OSError, ValueError):

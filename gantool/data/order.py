@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 FLIP, TOP, LEFT = 0, 1, 2
 """Streams of `uniform` that the training set draws from."""
 
@@ -58,15 +57,14 @@ def uniform(seed: int, stream: int, start: int, count: int) -> NDArray[np.float6
 
     Each depends on `seed`, `stream` and the picture's number alone.
     """
-    numbers = np.arange(start, start + count, dtype=np.uint64)
-    words = splitmix64(splitmix64(np.uint64(seed)) ^ splitmix64(np.uint64(stream)), numbers)
-    return (words >> np.uint64(11)) * 2.0**-53
+    key = int(splitmix64(seed, np.array([stream], np.uint64))[0])
+    words = splitmix64(key, np.arange(start, start + count, dtype=np.uint64))
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def splitmix64(seed: np.uint64, number: Words | np.uint64 = np.uint64(0)) -> Words:
-    """Outputs `number`, counted from 0, of SplitMix64 begun at `seed` (Steele, Lea and Flood 2014, figure 17)."""
-    with np.errstate(over="ignore"):  # arithmetic modulo 2**64 is meant
-        z = np.asarray(seed + (number + np.uint64(1)) * _GOLDEN)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(z ^ (z >> np.uint64(31)))
+def splitmix64(seed: int, numbers: Words) -> Words:
+    """Outputs `numbers`, counted from 0, of SplitMix64 begun at `seed` (Steele, Lea and Flood 2014, figure 17)."""
+    z = np.uint64(seed) + (numbers + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15)  # modulo 2**64, as all of it
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

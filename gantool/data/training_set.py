@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import os
-import weakref
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,10 +14,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gantool.data.ahead import Workers
+from gantool.data.ahead import Ahead
 from gantool.data.cache import Squares, free_memory, is_grey, reason
 from gantool.data.decode import Pixels
-from gantool.data.order import FLIP, LEFT, TOP, Order, permutation, uniform
+from gantool.data.order import permutation
 from gantool.data.set_options import SetOptions
 from gantool.data.squares import MARGIN
 from gantool.errors import DataError, UsageError
@@ -29,11 +26,10 @@ from gantool.family import DataShape
 if TYPE_CHECKING:
     from gantool.data.labelled import LabelledPictures
 
-_AHEAD = 3  # batches being prepared while one is used
-_JOB = 32  # pictures that a thread decodes in one go, at most
 _LOOKED_AT = 64  # pictures that tell grey from colour
 _NAMED = 5  # unreadable pictures that are told of one by one
 _MOST_THREADS = 16
+_REFERENCES = ("builtin:", "hf:")  # of data that have no path
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +104,18 @@ class TrainingSet:
             crop="squash" if options.crop == "squash" else "centre",
             memory=budget / world,
         )
-        self._order = Order(seed, len(chosen))
-        self._workers = Workers(options.workers or min(_MOST_THREADS, max(1, _cores() // world)))
-        self._ahead: deque[_Prepared] = deque()
-        self._position = self._said = 0
-        self._pin = False
-        self._end = weakref.finalize(self, _end, self._workers, self._ahead)
+        self._ahead = Ahead(
+            self._squares,
+            self._labels,
+            size=options.size,
+            flip=self.flips,
+            seed=seed,
+            batch=options.batch,
+            rank=rank,
+            world=world,
+            threads=options.workers or min(_MOST_THREADS, max(1, _cores() // world)),
+        )
+        self._position = self._told = 0
 
     def __len__(self) -> int:
         """How many pictures an epoch has, those included that cannot be read."""
@@ -122,9 +124,8 @@ class TrainingSet:
     @cached_property
     def name(self) -> str:
         """For a run: the name of the folder, or of the file without its extension."""
-        label = self.source.pictures.label
-        if label == self._path:  # a reference such as builtin:digits
-            return label.rpartition(":")[2]
+        if self._path.startswith(_REFERENCES):
+            return self._path.replace("/", ":").rpartition(":")[2]
         path = Path(self._path)
         return path.name if path.is_dir() else path.stem
 
@@ -153,7 +154,7 @@ class TrainingSet:
         if position < 0:
             raise ValueError(f"position {position}")
         if position != self._position:
-            _cancel(self._ahead)
+            self._ahead.drop()
             self._position = position
 
     def next(self, device: torch.device = torch.device("cpu")) -> Batch:
@@ -162,58 +163,20 @@ class TrainingSet:
         Raises:
             DataError: not one picture can be read any more.
         """
-        if not self._end.alive:
-            raise ValueError("the training set is closed")
-        self._pin = device.type == "cuda"
-        self._prepare(1)
-        batch = self._ahead[0]
-        self._prepare(_AHEAD)
-        for job in batch.jobs:
-            job.result()
-        self._ahead.popleft()  # only now: an interrupted wait loses nothing
+        found = self._ahead.get(self._position, pin=device.type == "cuda")
         self._position += self.options.batch
-        self._prepare(_AHEAD)
         self._tell()
-        images = batch.images.to(device, non_blocking=True).to(torch.float32)  # bytes travel, a quarter of the floats
-        labels = None if batch.labels is None else batch.labels.to(device, non_blocking=True)
+        images = found.images.to(device, non_blocking=True).float()  # bytes travel, a quarter of the floats
+        labels = None if found.labels is None else found.labels.to(device, non_blocking=True)
         return Batch(images.div_(255).sub_(0.5).mul_(2), labels)
-
-    def _prepare(self, count: int) -> None:
-        """Have at least `count` batches in the making."""
-        while len(self._ahead) < count:
-            place = self._ahead[-1].position + self.options.batch if self._ahead else self._position
-            self._ahead.append(self._prepared(place))
-
-    def _prepared(self, position: int) -> _Prepared:
-        """A batch, whose tensors are filled by threads."""
-        count, shape = self.options.batch // self.world, self.shape
-        start = position + self.rank * count
-        images = torch.empty(count, shape.channels, shape.height, shape.width, dtype=torch.uint8, pin_memory=self._pin)
-        labels = None if self._labels is None else torch.empty(count, dtype=torch.int64, pin_memory=self._pin)
-        indices = self._order.indices(start, count)
-        margin = self._squares.side - self.options.size
-        chance = {stream: uniform(self.seed, stream, start, count) for stream in (FLIP, TOP, LEFT)}
-        tops, lefts = ((chance[stream] * (margin + 1)).astype(np.int64) for stream in (TOP, LEFT))
-        mirrored = (chance[FLIP] < 0.5) & self.flips
-        batch = _Prepared(position, images, labels, [])
-        at_once = min(_JOB, -(-count // self._workers.count))
-        for low in range(0, count, at_once):
-            part = slice(low, low + at_once)
-            job = partial(
-                _fill, self._squares, indices[part], tops[part], lefts[part], mirrored[part], images[part].numpy(),
-            )  # fmt: skip
-            if labels is not None:
-                job = partial(job, labels=labels[part].numpy(), labels_of=self._labels)
-            batch.jobs.append(self._workers.submit(job))
-        return batch
 
     def _tell(self) -> None:
         """Say which pictures could not be read, each once, and only the first few by name."""
-        for name, why in self._squares.skipped[self._said :]:
-            self._said += 1
-            if self._said <= _NAMED:
+        for name, why in self._squares.skipped[self._told :]:
+            self._told += 1
+            if self._told <= _NAMED:
                 self.say(f"{name} cannot be read ({why}); the next picture takes its place.")
-            elif self._said == _NAMED + 1:
+            elif self._told == _NAMED + 1:
                 self.say("More pictures cannot be read; they are replaced, too, and counted at the end.")
 
     def pictures(self, indices: NDArray[np.int64]) -> Pixels:
@@ -236,13 +199,11 @@ class TrainingSet:
 
     def close(self) -> None:
         """End the threads; no batches come after it."""
-        if self._end.alive:
-            self._end.detach()
-            _cancel(self._ahead)
-            self._workers.close()
-            self._tell()
-            if (bad := len(self._squares.skipped)) > _NAMED:
-                self.say(f"{bad} of {len(self)} pictures could not be read, and others stood in for them.")
+        if not self._ahead.close():
+            return
+        self._tell()
+        if (bad := len(self._squares.skipped)) > _NAMED:
+            self.say(f"{bad} of {len(self)} pictures could not be read, and others stood in for them.")
 
     def __enter__(self) -> Self:
         return self
@@ -255,7 +216,7 @@ class TrainingSet:
     @cached_property
     def _path(self) -> str:
         label = self.source.pictures.label
-        return label if self.source.kind in ("builtin", "hf") else str(Path(label).resolve())
+        return label if label.startswith(_REFERENCES) else str(Path(label).resolve())
 
     @property
     def notes(self) -> list[str]:
@@ -295,54 +256,6 @@ class TrainingSet:
         return f"{self.source.pictures.label} ({len(self)} pictures{classes}, {size}; {'; '.join(self.notes)})"
 
 
-@dataclass(frozen=True, eq=False)
-class _Prepared:
-    """A batch in the making: bytes, and the jobs that fill them."""
-
-    position: int
-    images: torch.Tensor
-    labels: torch.Tensor | None
-    jobs: list[Future[None]]
-
-
-def _fill(
-    squares: Squares,
-    indices: NDArray[np.int64],
-    tops: NDArray[np.int64],
-    lefts: NDArray[np.int64],
-    mirrored: NDArray[np.bool_],
-    images: Pixels,
-    labels: NDArray[np.int64] | None = None,
-    labels_of: NDArray[np.int64] | None = None,
-) -> None:
-    """Part of a batch: pictures to `images`, (n, C, H, W), and their labels to `labels`, (n,)."""
-    size = images.shape[-1]
-    if squares.side == size:
-        stands = squares.take(indices, images)
-    else:
-        found = np.empty((*images.shape[:2], squares.side, squares.side), np.uint8)
-        stands = squares.take(indices, found)
-        for image, whole, top, left in zip(images, found, tops, lefts, strict=True):
-            image[:] = whole[:, top : top + size, left : left + size]
-    images[mirrored] = images[mirrored, :, :, ::-1]
-    if labels is not None and labels_of is not None:
-        labels[:] = labels_of[squares.chosen[stands]]
-
-
-def _cancel(ahead: deque[_Prepared]) -> None:
-    """Forget batches in the making."""
-    for batch in ahead:
-        for job in batch.jobs:
-            job.cancel()
-    ahead.clear()
-
-
-def _end(workers: Workers, ahead: deque[_Prepared]) -> None:
-    """When the set is no longer referred to, or Python ends."""
-    _cancel(ahead)
-    workers.close(wait=False)
-
-
 def _choose(total: int, limit: int | None) -> NDArray[np.int64]:
     """Indices of the pictures that are used: all, or a fixed choice spread over the set, and so over its classes."""
     if limit is None or limit >= total:
@@ -351,32 +264,31 @@ def _choose(total: int, limit: int | None) -> NDArray[np.int64]:
 
 
 def _trains_grey(source: LabelledPictures, chosen: NDArray[np.int64], options: SetOptions) -> bool:
-    """Whether to train on one channel; looks at a sample of the pictures.
+    """Whether to train on one channel; to find out, looks at a sample of the pictures.
 
     Raises:
-        DataError: none of them can be read.
+        DataError: there are none, or none of the sample can be read.
     """
-    known = {"grey": True, "rgb": False, "auto": True if source.grey else None}[options.colour]
+    pictures = source.pictures
+    if not len(chosen):
+        raise DataError(f"{pictures.label} has no pictures.", "Name a folder, a zip or an array that has some.")
+    known = {"grey": True, "rgb": False, "auto": source.grey}[options.colour]
     sample = chosen[np.unique(np.linspace(0, len(chosen) - 1, _LOOKED_AT).astype(np.int64))]
-    readable, first = False, None
+    bad: list[DataError] = []
+    seems = True
     for index in sample:
         try:
-            pixels = source.pictures.read(int(index)).pixels
+            seems = is_grey(pictures.read(int(index)).pixels)
         except DataError as error:
-            first = first or error
+            bad.append(error)
             continue
-        readable = True
-        if known is not None or not is_grey(pixels):
+        if known is not None or not seems:
             break
-    else:
-        known = True if known is None else known
-    if not readable:
-        label = source.pictures.label
-        if first is None:
-            raise DataError(f"{label} has no pictures.", "Name a folder, a zip or an array with some.")
-        why = reason(source.pictures.names[int(sample[0])], first)
-        raise DataError(f"None of {len(sample)} pictures tried in {label} can be read: the first is {why}.", first.hint)
-    return bool(known)
+    if len(bad) == len(sample):
+        why = reason(pictures.names[int(sample[0])], bad[0])
+        what = f"None of {len(sample)} pictures tried in {pictures.label} can be read: the first is {why}."
+        raise DataError(what, bad[0].hint)
+    return seems if known is None else known
 
 
 def _cores() -> int:
