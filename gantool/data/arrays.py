@@ -17,6 +17,9 @@ from gantool.errors import DataError
 
 _SHAPES = "Pictures are uint8 of the shape (N, H, W, 3), or (N, H, W) for grey ones."
 _SCAN = 1 << 22  # values looked at in one go
+MOST_BYTES = 1 << 32
+"""A packed file that unpacks to more is not held in memory."""
+
 _GREY = "grey repeated to three channels"
 
 
@@ -26,7 +29,12 @@ class ArrayPictures:
     The array is uint8, of the shape (N, H, W, 3), (N, H, W, 1), (N, H, W), (H, W, 3) or (H, W, 1); where only one
     reading is possible, also (N, 3, H, W) or (N, 1, H, W). Of an `.npz` it is `arr_0`, or the only array with at
     least three dimensions. Values are mapped into memory, or streamed from a compressed `.npz`; there each
-    step back begins again at the first picture.
+    step back begins again at the first picture, or (`unpack`) the first one loads all of them.
+
+    Args:
+        path: the file.
+        key: the array of an `.npz` to take, where it is there.
+        unpack: for reading in any order.
 
     Attributes:
         grey: whether the pictures have one channel.
@@ -39,8 +47,9 @@ class ArrayPictures:
     kind = "array"
     parallel = False
 
-    def __init__(self, path: Path) -> None:
-        self._array = _choose(path, arrays_in(path))
+    def __init__(self, path: Path, *, key: str | None = None, unpack: bool = False) -> None:
+        self._array = _choose(path, arrays_in(path), key)
+        self._unpack = unpack
         self._shape, self._channels_first = _layout(self._array)
         channel, *sides = (1, 2, 3) if self._channels_first else (3, 1, 2)
         self.grey = self._shape[channel] == 1
@@ -64,7 +73,10 @@ class ArrayPictures:
         Raises:
             DataError: the file cannot be read, or a compressed array is damaged.
         """
-        x = self._from_map(index) if self._array.mappable else self._from_stream(index)
+        if self._unpack and index < self._position and not self._array.mappable:
+            self._mapped = _unpacked(self._array).reshape(self._shape)
+        held = self._mapped is not None or self._array.mappable
+        x = self._from_map(index) if held else self._from_stream(index)
         if self._channels_first:
             x = x.transpose(1, 2, 0)
         if x.shape[2] == 1:
@@ -103,10 +115,26 @@ def is_statistics(path: str | Path) -> bool:
         return False
 
 
-def _choose(path: Path, arrays: dict[str, StoredArray]) -> StoredArray:
+def _unpacked(array: StoredArray) -> npt.NDArray[Any]:
+    """All values of a compressed array, 1-D."""
+    size = math.prod(array.shape) * array.dtype.itemsize
+    if size > MOST_BYTES:
+        raise DataError(
+            f"{array.label} unpacks to {size:,} bytes, too many to be read in any order from a compressed file.",
+            "Save it with numpy.save or numpy.savez, which do not compress.",
+        )
+    data = bytearray()
+    for chunk in array.chunks(_SCAN):
+        data += chunk.tobytes()
+    return np.frombuffer(data, array.dtype)
+
+
+def _choose(path: Path, arrays: dict[str, StoredArray], wanted: str | None) -> StoredArray:
     """The array that holds the pictures; labels and the like have fewer than three dimensions."""
     images = {key: array for key, array in arrays.items() if len(array.shape) >= 3}
-    if len(arrays) == 1 or "arr_0" in images:
+    if wanted is not None and wanted in images:
+        key = wanted
+    elif len(arrays) == 1 or "arr_0" in images:
         key = "arr_0" if "arr_0" in images else next(iter(arrays))
     elif len(images) == 1:
         key = next(iter(images))

@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from gantool.data.archives import TABLE, ZipPictures, printable, read_member
+from gantool.data.arrays import ArrayPictures
+from gantool.data.digit_csv import is_csv, read_csv
+from gantool.data.digits import Digits, GreyPictures, sklearn_digits
+from gantool.data.hub import HubPictures
+from gantool.data.idx import images_in, is_idx, labels_beside, read_idx
 from gantool.data.image import read_bytes
-from gantool.data.labels import MAX_TABLE, Labels, class_folders, read_table
+from gantool.data.labels import MAX_TABLE, Labels, class_folders, numbered, read_table, stored_labels
 from gantool.data.listing import exists, natural_key, read_error
+from gantool.data.npy import arrays_in
 from gantool.data.pictures import PictureFiles, Pictures, Source
 from gantool.errors import DataError
 
 _HASHED = 1 << 30  # bytes of a file that go into a digest
+_NAMED = 5  # classes without pictures that are named
 _PARTS = {"train", "training", "val", "valid", "validation", "test", "testing", "dev"}
+
+Wrap = Callable[[Source], Pictures]
 
 
 @dataclass(eq=False)
@@ -73,27 +84,43 @@ def open_labelled(reference: str | Path, *, background: str = "white") -> Labell
     """What a family of sets trains on.
 
     Args:
-        reference: a folder or a zip (labels from the folders in it, or from its `dataset.json`), or one picture.
+        reference: a folder or a zip (labels from the folders in it, or from its `dataset.json`), IDX files or a
+            folder of them, a CSV of digits, an `.npy` or `.npz` (labels in the latter's labels, y or label), one
+            picture, `builtin:digits`, or `hf:NAME[:SPLIT]`.
         background: the colour under transparent pixels: "white", "black" or "#rrggbb".
 
     Raises:
         ConfigError: `background` is not a colour.
         DataError: there is nothing of this name, it cannot be read, has no pictures, or labels that make no sense.
     """
-    path = Path(reference)
+    path, name = Path(reference), str(reference)
 
     def pictures(source: Source) -> Pictures:
         return Pictures(source, path, background=background, skip_bad=False, threads=None)
 
-    if path.suffix.lower() == ".zip" and not path.is_dir():
+    if name.startswith("builtin:"):
+        return _builtin(name, pictures)
+    if name.startswith("hf:"):
+        return _hub(name, pictures)
+    if path.is_dir():
+        digits = images_in(path)
+        return (
+            _idx(digits[0], pictures, digits[1:]) if digits else _folder(PictureFiles(path, recursive=True), pictures)
+        )
+    if path.suffix.lower() == ".zip":
         return _zip(ZipPictures(path), pictures)
-    files = PictureFiles(path, recursive=True)
-    if files.kind == "file":
-        return LabelledPictures(pictures(files), identity=lambda: file_bytes(path))
-    return _folder(files, pictures)
+    if path.suffix.lower() in (".npy", ".npz"):
+        return _array(path, pictures)
+    if is_csv(path):
+        return _digits("csv", read_csv(path), pictures, (path,))
+    if is_idx(path):
+        return _idx(path, pictures)
+    found = LabelledPictures(pictures(PictureFiles(path, recursive=False)), identity=lambda: file_bytes(path))
+    found.pictures.read(0)  # any file may be named here: if it is no picture, that is said now
+    return found
 
 
-def _folder(files: PictureFiles, pictures: Callable[[Source], Pictures]) -> LabelledPictures:
+def _folder(files: PictureFiles, pictures: Wrap) -> LabelledPictures:
     def identity() -> Iterator[bytes]:
         for name in files.files:
             try:
@@ -112,7 +139,7 @@ def _folder(files: PictureFiles, pictures: Callable[[Source], Pictures]) -> Labe
     return found
 
 
-def _zip(source: ZipPictures, pictures: Callable[[Source], Pictures]) -> LabelledPictures:
+def _zip(source: ZipPictures, pictures: Wrap) -> LabelledPictures:
     def identity() -> Iterator[bytes]:
         for name, member in zip(source.names, source.members, strict=True):
             yield f"{name}\n{member.file_size} {member.CRC}\n".encode(errors="surrogateescape")
@@ -130,11 +157,77 @@ def _zip(source: ZipPictures, pictures: Callable[[Source], Pictures]) -> Labelle
     return found
 
 
+def _idx(images: Path, pictures: Wrap, others: Sequence[Path] = ()) -> LabelledPictures:
+    beside = labels_beside(images)
+    found = _digits("idx", read_idx(images, beside), pictures, (images,) if beside is None else (images, beside))
+    if beside is None:
+        found.remarks.append(f"no labels: there is no file of them beside {images.name}")
+    if others:
+        found.remarks.append(f"{images.name} is read; name {' or '.join(path.name for path in others)} to have that")
+    return found
+
+
+def _digits(kind: str, digits: Digits, pictures: Wrap, files: tuple[Path, ...] = ()) -> LabelledPictures:
+    height, width = digits.pixels.shape[1:]
+    found = LabelledPictures(
+        pictures(GreyPictures(kind, digits.pixels)),
+        grey=True,
+        size=(height, width),
+        digits=True,
+        identity=lambda: file_bytes(*files) if files else (digits.pixels.tobytes(),),
+    )
+    if digits.labels is not None:
+        found.labels, found.classes = digits.labels, numbered(int(digits.labels.max()) + 1)
+        _name_empty(found)
+    return found
+
+
+def _builtin(name: str, pictures: Wrap) -> LabelledPictures:
+    if name != "builtin:digits":
+        raise DataError(f"There is no {name}.", "There is builtin:digits.")
+    return _digits("builtin", sklearn_digits(), pictures)
+
+
+def _array(path: Path, pictures: Wrap) -> LabelledPictures:
+    source = ArrayPictures(path, key="x_train", unpack=True)
+    found = LabelledPictures(
+        pictures(source), grey=source.grey or None, size=source.size, identity=lambda: file_bytes(path)
+    )
+    arrays = arrays_in(path)
+    keys = ("y_train",) if "x_train" in arrays else ("labels", "y", "label")
+    key = next((key for key in keys if key in arrays), None)
+    if key is not None:
+        found.labels, found.classes = stored_labels(arrays[key], len(source.names))
+        _name_empty(found)
+    if "x_test" in arrays and "x_train" in arrays:
+        found.remarks.append("x_train is read, x_test is left out")
+    return found
+
+
+def _hub(name: str, pictures: Wrap) -> LabelledPictures:
+    source = HubPictures(name)
+    found = LabelledPictures(pictures(source), identity=lambda: (source.fingerprint.encode(),))
+    found.labels, found.classes = source.labels, source.classes
+    return found
+
+
+def _name_empty(found: LabelledPictures) -> None:
+    """Remark classes between the others, by number, that no picture has."""
+    if found.labels is None:
+        return
+    empty = np.flatnonzero(np.bincount(found.labels, minlength=len(found.classes)) == 0)
+    if len(empty) > _NAMED:
+        found.remarks.append(f"{len(empty):,} of {len(found.classes):,} classes have no pictures")
+    else:
+        found.remarks += [f"class {found.classes[label]} has no pictures" for label in empty]
+
+
 def _from_table(found: LabelledPictures, text: bytes, prefix: str, where: str) -> None:
     names = [name.removeprefix(prefix) for name in found.pictures.names]
     labelled = read_table(text, names, where)
     if labelled is not None:
         found.labels, found.classes = labelled
+        _name_empty(found)
 
 
 def _from_folders(found: LabelledPictures, folders: Callable[[str], dict[str, bool]]) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gantool.data.archives import TABLE, printable
+from gantool.data.archives import TABLE, check_member, printable
 from gantool.data.listing import natural_key
+from gantool.data.npy import StoredArray
 from gantool.errors import DataError
 
 Labels = NDArray[np.int64]
@@ -92,30 +93,35 @@ def read_table(text: bytes, names: Sequence[str], where: str) -> tuple[Labels, t
     return labels, _class_names(table.get("classes"), labels, length, where)
 
 
-def array_labels(values: NDArray[Any], count: int, where: str) -> tuple[Labels, tuple[str, ...]]:
-    """Labels from an array: whole numbers (N,) or (N, 1), or one-hot (N, K).
+def stored_labels(array: StoredArray, count: int) -> tuple[Labels, tuple[str, ...]]:
+    """Labels of `count` pictures from an array in a file: whole numbers (N,) or (N, 1), or one-hot (N, K).
 
     Raises:
-        DataError: another shape, number or kind of values.
+        DataError: another shape or kind of values, or it cannot be read.
     """
-    if values.dtype.kind not in "biuf":
-        raise DataError(f"{where} are of the type {values.dtype.name}.", _WHOLE)
-    if values.ndim not in (1, 2) or len(values) != count:
-        raise DataError(f"{where} have the shape {values.shape}, but there are {count:,} pictures.", "One label each.")
-    if values.ndim == 2 and values.shape[1] == 1:
-        values = values[:, 0]
+    where, shape = array.label, array.shape
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{where} are labels of the type {array.dtype.name}.", _WHOLE)
+    if len(shape) not in (1, 2) or shape[0] != count or shape[-1] > max(count, MOST_CLASSES):
+        raise DataError(f"{where} has the shape {shape}, but there are {count:,} pictures.", "Give each one label.")
+    if array.member is not None:
+        check_member(array.member, where)
+    flat = np.concatenate(list(array.chunks(1 << 20)))
+    values = flat.reshape(shape, order="F" if array.fortran else "C")
     length = 0
-    if values.ndim == 2:
-        length = values.shape[1]
+    if values.ndim == 2 and shape[1] == 1:
+        values = values[:, 0]
+    elif values.ndim == 2:
+        length = shape[1]
         if not ((values == 0) | (values == 1)).all() or not (values.sum(axis=1) == 1).all():
-            raise DataError(f"{where} are rows of {length} values that are not one-hot.", "One 1 a row, and else 0.")
+            raise DataError(f"{where} has rows of {length} values that are not one-hot.", "One 1 a row, and else 0.")
         values = values.argmax(axis=1)
     with np.errstate(invalid="ignore"):
         labels = values.astype(np.int64)
     strange = (labels != values) | (labels < 0) | (labels >= MOST_CLASSES)
     if strange.any():
         first = int(strange.argmax())
-        raise DataError(f"{where}: the label of picture {first:,} is {values[first]}.", _WHOLE)
+        raise DataError(f"In {where} the label of picture {first:,} is {values[first]}.", _WHOLE)
     return labels, numbered(max(length, int(labels.max()) + 1))
 
 
