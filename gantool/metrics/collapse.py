@@ -16,8 +16,8 @@ Classes = npt.NDArray[np.int64]
 
 LUMA = np.array([0.299, 0.587, 0.114])  # Rec. 601
 SIDE = 16  # pixels, to which nearest neighbours are reduced: strokes and layouts remain, noise does not
-AT_ONCE = 32  # pictures reduced, or pairs compared, together
-CHUNK = 500_000  # distances held together, 4 MB
+AT_ONCE = 32  # pairs compared together
+CHUNK = 500_000  # distances or pixels held together, 4 MB
 
 
 def pair_similarity(pictures: Pictures, pairs: int, seed: int = 0, labels: npt.ArrayLike | None = None) -> float:
@@ -111,7 +111,7 @@ def coverage(found: npt.ArrayLike, classes: int) -> tuple[float, float]:
     counts = np.bincount(labels, minlength=classes)
     met = counts[counts > 0]
     share = met / met.sum()
-    entropy = -float((share * np.log(share)).sum())
+    entropy = float((share * np.log(1 / share)).sum())
     return len(met) / classes, entropy / np.log(classes) if classes > 1 else 1.0
 
 
@@ -119,7 +119,7 @@ def thumbnails(pictures: Pictures, side: int = SIDE) -> Floats:
     """(N, h * w) grey levels 0 to 255 of (N, H, W, C), reduced by area to h, w of `side` at most."""
     height, width = (min(side, length) for length in pictures.shape[1:3])
     reduced = by_area(pictures, height, width)
-    grey = reduced @ LUMA if pictures.shape[3] == 3 else reduced.mean(axis=3)
+    grey: Floats = reduced @ LUMA if pictures.shape[3] == 3 else reduced.mean(axis=3)
     return grey.reshape(len(pictures), height * width)
 
 
@@ -133,10 +133,11 @@ def by_area(pictures: Pictures, height: int, width: int) -> Floats:
         _area_weights(*lengths) for lengths in ((pictures.shape[1], height), (pictures.shape[2], width))
     )
     reduced = np.empty((len(pictures), height, width, pictures.shape[3]))
-    for start in range(0, len(pictures), AT_ONCE):
-        part = pictures[start : start + AT_ONCE].astype(np.float64)
+    count = max(1, CHUNK // max(1, pictures[0].size)) if len(pictures) else 1
+    for start in range(0, len(pictures), count):
+        part = pictures[start : start + count].astype(np.float64)
         rows = np.tensordot(part, vertical, axes=(1, 1))  # (N, W, C, h)
-        reduced[start : start + AT_ONCE] = np.tensordot(rows, horizontal, axes=(1, 1)).transpose(0, 2, 3, 1)
+        reduced[start : start + count] = np.tensordot(rows, horizontal, axes=(1, 1)).transpose(0, 2, 3, 1)
     return reduced
 
 
@@ -146,5 +147,6 @@ def _area_weights(length: int, target: int) -> Floats:
         raise ValueError(f"{length} pixels cannot be reduced to {target}")
     edges = np.linspace(0, length, target + 1)
     pixel = np.arange(length)
-    inside: Floats = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
-    return inside.clip(0) * (target / length)
+    inside = np.minimum(edges[1:, None], pixel + 1) - np.maximum(edges[:-1, None], pixel)
+    weights: Floats = inside.clip(0) * (target / length)
+    return weights
