@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from gantool.data.decode import MAX_PIXELS, READS, Colour, Pixels, decode_picture, is_jpeg
-from gantool.data.listing import SUFFIXES, file_mode, natural_key, read_error, what_was_found
+from gantool.data.listing import SUFFIXES, file_mode, natural_order, read_error, what_was_found
 from gantool.errors import DataError
 
 MAX_MEMBER = 1 << 30
@@ -70,7 +70,7 @@ class ZipPictures:
                 members[name] = member
         if not members:
             raise DataError(f"No pictures in {path} (found {what_was_found(others)}).", READS)
-        names = sorted(members, key=natural_key)
+        names = natural_order(members)
         self.names: Sequence[str] = [printable(name) for name in names]
         self.remarks = [f"{doubled} left out: a later member has the same name"] if doubled else []
         self.members = [members[name] for name in names]

@@ -18,7 +18,7 @@ from gantool.data.hub import HubPictures
 from gantool.data.idx import images_in, is_idx, labels_beside, read_idx
 from gantool.data.image import read_bytes
 from gantool.data.labels import MAX_TABLE, Labels, class_folders, numbered, read_table, stored_labels
-from gantool.data.listing import exists, natural_key, read_error
+from gantool.data.listing import exists, natural_order, read_error
 from gantool.data.npy import arrays_in
 from gantool.data.pictures import PictureFiles, Pictures, Source
 from gantool.errors import DataError
@@ -242,7 +242,7 @@ def _from_folders(found: LabelledPictures, folders: Callable[[str], dict[str, bo
         names = ", ".join(found.classes)
         found.remarks.append(f"the folders {names} are taken as classes; name one of them if they are parts of a set")
     empty = folders(prefix)
-    for name in sorted(empty.keys() - set(found.classes), key=natural_key):
+    for name in natural_order(empty.keys() - set(found.classes)):
         why = "is a link, which is not followed," if empty[name] else "has no pictures"
         found.remarks.append(f"class {name} {why} and is left out")
 

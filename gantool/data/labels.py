@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gantool.data.archives import TABLE, check_member, printable
-from gantool.data.listing import natural_key
+from gantool.data.listing import natural_order
 from gantool.data.npy import StoredArray
 from gantool.errors import DataError
 
@@ -44,7 +44,7 @@ def class_folders(names: Sequence[str]) -> tuple[Labels, tuple[str, ...], str] |
         if len(heads) > 1 or not all("/" in name[len(inner) :] for name in names):
             break
         prefix = inner
-    classes = tuple(sorted(heads, key=natural_key))
+    classes = tuple(natural_order(heads))
     number = {name: label for label, name in enumerate(classes)}
     start = len(prefix)
     labels = np.fromiter((number[name[start : name.index("/", start)]] for name in names), np.int64, len(names))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import re
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from gantool.data.decode import READS
@@ -18,8 +18,7 @@ SUFFIXES = frozenset(
 )
 """Extensions of picture files, in lower case."""
 
-_DIGITS = re.compile(r"(\d+)")
-_LONGEST_NUMBER = 300  # digits; Python refuses to convert thousands of them, which a zip's names can have
+_DIGITS = re.compile(r"0*([0-9]+)")
 
 
 def file_mode(path: Path) -> int:
@@ -70,13 +69,23 @@ def did_you_mean(path: Path) -> str:
     return f"Did you mean {path.with_name(by_folded[close[0]])}?" if close else "Check the path."
 
 
-def natural_key(name: str) -> tuple[list[str | float], str]:
-    """Sort key: numbers by value (2 before 10), the rest by letters without case; no two names are equal."""
-    parts: list[str | float] = list(_DIGITS.split(name.casefold()))  # letters and digits take turns
-    for k in range(1, len(parts), 2):
-        digits = str(parts[k])
-        parts[k] = int(digits) if len(digits) <= _LONGEST_NUMBER else math.inf
-    return parts, name
+def natural_key(name: str) -> str:
+    """Sort key: numbers by value (2 before 10), the rest by letters without case.
+
+    A plain string, for millions of names: each number is led by a character below all others and by its length.
+    """
+    return _DIGITS.sub(_by_length, name.casefold())
+
+
+def _by_length(number: re.Match[str]) -> str:
+    return f"\0{chr(len(number[1]))}{number[1]}"
+
+
+def natural_order(names: Iterable[str]) -> list[str]:
+    """The names in the order of `natural_key`; equal ones (A and a, 1 and 01) by their characters."""
+    ordered = sorted(names)
+    ordered.sort(key=natural_key)
+    return ordered
 
 
 def picture_names(folder: Path, *, recursive: bool) -> list[str]:
@@ -109,7 +118,7 @@ def picture_names(folder: Path, *, recursive: bool) -> list[str]:
         except OSError as error:
             raise read_error(folder / here, error) from error
     if found:
-        return sorted(found, key=natural_key)
+        return natural_order(found)
     hint = READS
     if folders and not recursive:
         hint = "It has a sub-folder: name that." if folders == 1 else "Name one of its sub-folders."
