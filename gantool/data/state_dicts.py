@@ -95,7 +95,7 @@ def renamed(path: Path, weights: Mapping[str, Tensor], network: nn.Module) -> di
     result = {}
     for names, layer in zip(slots.values(), layers, strict=True):
         parts = {name.rpartition(".")[2]: name for name in names}
-        layer = {COUNTER: torch.tensor(0), **layer} if COUNTER in parts else layer
+        layer = {COUNTER: torch.tensor(0, device="cpu"), **layer} if COUNTER in parts else layer
         odd = sorted(parts.keys() ^ layer.keys())
         if odd:
             raise DataError(f"{path} is of another architecture: {odd[0]} of {names[0]} does not fit.", OTHER)

@@ -28,7 +28,7 @@ WIDEST_NETWORK = 65536  # channels
 
 
 def read_official(path: Path) -> Imported:
-    """Read a generator, and the discriminator next to it. Of a folder, the generator of the last epoch.
+    """Read a generator's file, and the discriminator's next to it.
 
     Nothing in the files is executed. Size, channels and widths are found from the shapes of the weights; what the
     files do not tell (learning rates, batch) is taken to be as published.
@@ -36,12 +36,14 @@ def read_official(path: Path) -> Imported:
     Raises:
         DataError: a file is missing, damaged, no plain weights, or of another architecture.
     """
-    path = _newest(path) if path.is_dir() else path
+    if path.is_dir():
+        raise DataError(f"{path} is a folder.", _hint(path))
     weights = read_state_dict(path)
     wgan = any(WGAN.match(name) for name in weights)
     values, shape = _architecture(path, layers_of(weights))
     with torch.device("meta"):
-        tensors = _named("generator", renamed(path, weights, Generator(DCGANConfig(**values), shape)))
+        network = Generator(DCGANConfig(**values), shape)
+    tensors = _named("generator", renamed(path, weights, network))
     notes = [f"A generator of {shape.width}x{shape.height} pixels from {values['nz']} numbers of noise."]
     critic = beside(path, PAIR)
     if critic is None:
@@ -68,13 +70,10 @@ def read_official(path: Path) -> Imported:
     )
 
 
-def _newest(folder: Path) -> Path:
-    found = [
-        (int(n[1]), file) for file in folder.glob("netG_epoch_*.pth") if (n := re.search(r"(\d+)\.pth$", file.name))
-    ]
-    if not found:
-        raise DataError(f"There is no netG_epoch_*.pth in {folder}.", "Name the generator's file.")
-    return max(found)[1]
+def _hint(folder: Path) -> str:
+    """Names the generator of the last epoch, if the folder has any."""
+    epochs = [(int(n[1]), file) for file in folder.glob("netG*.pth") if (n := re.search(r"(\d+)\.pth$", file.name))]
+    return f"Did you mean {max(epochs)[1]}?" if epochs else "Name the generator's file, netG_epoch_N.pth."
 
 
 def _architecture(path: Path, layers: Layers) -> tuple[dict[str, Any], DataShape]:

@@ -50,7 +50,8 @@ def read_official(path: Path) -> Imported:
         "output": "linear" if wgan else "tanh",
     }
     with torch.device("meta"):
-        tensors = _named("generator", renamed(path, weights, Generator(GANConfig(**values), shape)))
+        network = Generator(GANConfig(**values), shape)
+    tensors = _named("generator", renamed(path, weights, network))
     notes = [
         f"A generator of {shape.width}x{shape.height} pixels from {widths[0]} numbers of noise; activations are "
         f"taken to be ReLU and, at the end, {values['output']}."
