@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import torch
@@ -20,7 +22,8 @@ from gantool.data.decode import Pixels
 from gantool.data.order import FLIP, LEFT, TOP, Order, uniform
 
 _AHEAD = 3  # batches being prepared while one is used
-_JOB = 32  # pictures that a thread prepares in one go, at most
+_JOB = 8  # pictures that a thread decodes in one go, at most
+_LOOK = 0.3  # seconds after which an idle thread looks whether Python is ending
 
 Indices = NDArray[np.int64]
 
@@ -64,6 +67,8 @@ class Ahead:
     ) -> None:
         self._squares, self._labels, self._size, self._flip, self._seed = squares, labels, size, flip, seed
         self._batch, self._count, self._rank = batch, batch // world, rank
+        # Pillow warns of odd metadata. Threads cannot silence it in turns: the filters belong to the process.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
         self._order = Order(seed, len(squares.chosen))
         self._workers = Workers(threads)
         self._queue: deque[Prepared] = deque()
@@ -114,7 +119,7 @@ class Ahead:
         images = torch.empty(count, channels, size, size, dtype=torch.uint8, pin_memory=pin)
         labels = None if self._labels is None else torch.empty(count, dtype=torch.int64, pin_memory=pin)
         batch = Prepared(position, images, labels, [])
-        at_once = min(_JOB, -(-count // self._workers.count))
+        at_once = count if self._squares.ready(indices) else min(_JOB, -(-count // self._workers.count))
         for low in range(0, count, at_once):
             part = slice(low, low + at_once)
             into = images[part].numpy()
@@ -162,16 +167,19 @@ def _end(workers: Workers, queue: deque[Prepared]) -> None:
     workers.close(wait=False)
 
 
+_Queue = SimpleQueue[tuple["Future[None]", Callable[[], None]] | None]
+
+
 class Workers:
     """Threads that do jobs in the order in which they came; they begin with the first.
 
-    Unlike those of a ThreadPoolExecutor they are no reason for Python not to end: at the interpreter's exit, what is
-    still waiting is dropped.
+    Unlike those of a ThreadPoolExecutor they drop what is waiting when Python ends. They are no daemons: where those
+    are inside a library when the interpreter goes, it may abort the process.
     """
 
     def __init__(self, count: int) -> None:
         self.count = count
-        self._jobs: SimpleQueue[tuple[Future[None], Callable[[], None]] | None] = SimpleQueue()
+        self._jobs: _Queue = SimpleQueue()
         self._threads: list[threading.Thread] = []
 
     def submit(self, job: Callable[[], None]) -> Future[None]:
@@ -179,7 +187,7 @@ class Workers:
         if not self._threads:
             # They know the queue only, not this object, so that it can go while they wait.
             self._threads = [
-                threading.Thread(target=_work, args=(self._jobs,), name=f"loader-{k}", daemon=True)
+                threading.Thread(target=_work, args=(self._jobs,), name=f"loader-{k}", daemon=False)
                 for k in range(self.count)
             ]
             for thread in self._threads:
@@ -197,8 +205,15 @@ class Workers:
             thread.join()
 
 
-def _work(jobs: SimpleQueue[tuple[Future[None], Callable[[], None]] | None]) -> None:
-    while (found := jobs.get()) is not None:
+def _work(jobs: _Queue) -> None:
+    main = threading.main_thread()
+    while main.is_alive():  # when Python ends, that thread does, and the others are waited for
+        try:
+            found = jobs.get(timeout=_LOOK)
+        except Empty:
+            continue
+        if found is None:
+            return
         future, job = found
         if future.set_running_or_notify_cancel():
             try:
@@ -208,3 +223,6 @@ def _work(jobs: SimpleQueue[tuple[Future[None], Callable[[], None]] | None]) -> 
             else:
                 future.set_result(None)
         del found, future, job  # a thread that waits keeps nothing alive
+    with suppress(Empty):
+        while (left := jobs.get_nowait()) is not None:
+            left[0].cancel()

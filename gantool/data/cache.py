@@ -69,6 +69,10 @@ class Squares:
         """Whether all pictures fit into memory."""
         return self._kept is not None
 
+    def ready(self, indices: NDArray[np.int64]) -> bool:
+        """Whether all of these are in memory."""
+        return self.cached and bool((self._stands[indices] != _UNKNOWN).all())
+
     def take(self, indices: NDArray[np.int64], out: Pixels) -> NDArray[np.int64]:
         """Write the pictures `indices`, (n,), to `out`, (n, C, side, side); returns the indices that stand for them.
 
