@@ -145,11 +145,11 @@ def _layout(path: Path, number: int, cells: list[str], header: bool) -> _Layout:
         label = columns[0]
     columns = [k for k in columns if k != label]
     side = _root(len(columns))
-    if not side:
+    if side < 2:
         hint = "Separate the values by commas." if len(cells) == 1 and re.search(r"[;\t ]", cells[0]) else _FORM
         raise DataError(
-            f"{path}, line {number:,} has {len(cells):,} columns; "
-            f"{len(columns):,} pixels are no square such as 28 × 28 = 784.",
+            f"{path}, line {number:,} has {len(cells):,} columns, which make no square picture "
+            f"(28 × 28 = 784), with or without a label.",
             hint,
         )
     whole = columns == list(range(columns[0], columns[0] + len(columns)))
