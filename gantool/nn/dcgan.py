@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from gantool.nn.conditional import ConditionalBatchNorm, append, one_hot
 from gantool.nn.init import init_normal
+from gantool.nn.minibatch_std import MinibatchStd
 from gantool.nn.sides import doublings
 
 Layout = Literal["examples", "radford", "sngan"]
@@ -158,8 +159,6 @@ class ConvDiscriminator(nn.Module):
             for inputs, outputs in pairwise(widths):
                 layers += convolved(inputs, outputs, KERNEL[layout], 2)
         if minibatch_std:
-            from gantool.nn.minibatch_std import MinibatchStd
-
             layers.append(MinibatchStd(group=4))
         self.told = classes
         self.base, self.features_out = base, widths[-1] + minibatch_std

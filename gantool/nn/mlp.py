@@ -9,6 +9,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from gantool.nn.minibatch_std import MinibatchStd
+
 Activation = Literal["relu", "lrelu", "maxout"]
 Output = Literal["tanh", "sigmoid", "linear"]
 
@@ -42,8 +44,6 @@ class MinibatchStdOfVectors(nn.Module):
 
     def __init__(self, group: int = 4) -> None:
         super().__init__()
-        from gantool.nn.minibatch_std import MinibatchStd
-
         self.std = MinibatchStd(group=group)
 
     def forward(self, x: Tensor) -> Tensor:
