@@ -80,6 +80,13 @@ class FamilySpec:
         """The preset taken when the user names none."""
         return self.on_accelerator if accelerator else self.on_cpu
 
+    @property
+    def example_data(self) -> str:
+        """What an example trains it on: something that a newcomer has."""
+        if self.data == "image":
+            return "photo.jpg"
+        return "builtin:digits" if self.classes == "needed" else "photos/"
+
     def model_class(self) -> type[GanModel]:
         """Import and return the model class (imports torch)."""
         module, _, name = self.model.partition(":")

@@ -71,7 +71,7 @@ def about_data(spec: FamilySpec) -> dict[str, Any]:
 
 
 def _example(spec: FamilySpec) -> str:
-    return f"gantool train {spec.name} photo.jpg --preset {spec.on_cpu}"
+    return f"gantool train {spec.name} {spec.example_data} --preset {spec.on_cpu}"
 
 
 def _kind(kind: Any) -> str:

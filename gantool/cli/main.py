@@ -134,4 +134,4 @@ def _root(
 
 
 def _train() -> None:
-    """Train a family on pictures: gantool train FAMILY PICTURE..."""
+    """Train a family on pictures: gantool train FAMILY DATA."""

@@ -88,7 +88,7 @@ def init(
         "run": asdict(Settings()),
     }
     comments = {i.name: i.help for i in (*option_infos(spec.config), *option_infos(Settings))}
-    text = f"# Options of {spec.title}. Use: gantool train {spec.name} photo.jpg --config FILE\n"
+    text = f"# Options of {spec.title}. Use: gantool train {spec.name} {spec.example_data} --config FILE\n"
     text += write_toml(tables, comments)
     return Result({"toml": text}, [text.rstrip("\n")])
 

@@ -89,7 +89,8 @@ class Game(Sampling, GanModel):
             self._update_generator(real, fake, ctx)
             fake = None
         if self.average is not None:
-            update_average(self.average, self.generator, config.ema)
+            # Early on over fewer steps: else the first, bad weights would stay in it for long.
+            update_average(self.average, self.generator, min(config.ema, (1 + ctx.step) / (10 + ctx.step)))
         return self._found
 
     def _update_discriminator(self, real: Batch, keep: bool, update: int, ctx: Context) -> Tensor | None:

@@ -57,3 +57,31 @@ class MixturePenalty:
         penalty = self.weight * pixel_gradient_penalty(input_gradient(mix * real + (1 - mix) * fake))
         self.last = penalty.detach()
         return self.every * penalty
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, *, one_sided: bool = False
+) -> Tensor:
+    """Mean of (||gradient|| - 1)^2 at random points between reals and fakes (Gulrajani et al. 2017, eq. 3).
+
+    Args:
+        critic: pictures (N, C, H, W) to scores (N,); must not mix the pictures of a batch.
+        real, fake: (N, C, H, W).
+        mix: (N, 1, 1, 1) from U[0, 1); the points are real + mix (fake - real).
+        one_sided: norms below 1 cost nothing.
+    """
+    points = (real + mix * (fake - real)).detach().requires_grad_()
+    distance = _gradient(critic, points).flatten(1).norm(2, dim=1) - 1
+    return (distance.relu() if one_sided else distance).square().mean()
+
+
+def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
+    """Mean squared norm of the gradient at reals (N, C, H, W); usually times gamma / 2 (Mescheder et al. 2018)."""
+    points = real.detach().requires_grad_()
+    return _gradient(critic, points).square().flatten(1).sum(1).mean()
+
+
+def _gradient(critic: Callable[[Tensor], Tensor], points: Tensor) -> Tensor:
+    """Of the summed scores: of each score at its own point, as long as the critic mixes none."""
+    (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
+    return gradient

@@ -28,9 +28,10 @@ def check_can(spec: FamilySpec, task: str) -> None:
     """Raises UsageError, with the families that can, when this one cannot do `task`."""
     if task not in spec.tasks:
         able = families_that(task)
+        example = registry.get(able[0]).example_data if able else ""
         raise UsageError(
             f"{spec.title} cannot {VERBS.get(task, task)}.",
-            f"These can: {', '.join(able)}. For instance: gantool train {able[0]} photo.jpg" if able else "",
+            f"These can: {', '.join(able)}. For instance: gantool train {able[0]} {example}" if able else "",
         )
 
 

@@ -63,7 +63,7 @@ def import_run(
         able = importing_families()
         raise UsageError(
             f"{spec.title} reads no models from elsewhere.",
-            f"These do: {', '.join(able)}." if able else f"Train one: gantool train {family} photo.jpg",
+            f"These do: {', '.join(able)}." if able else f"Train one: gantool train {family} {spec.example_data}",
         )
     try:
         found = _reader(spec)(folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from gantool.files import atomic_write
 from gantool.options import option_infos
 from gantool.settings import Settings
 from gantool.tasks import report_page as html
+from gantool.tasks.curves import boundaries, logged, measured_names, panels
 from gantool.tasks.report_pictures import image, pictures, short
-from gantool.tasks.report_plot import Curve, plot
+from gantool.tasks.report_plot import plot
 from gantool.tasks.report_scores import measured
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 from gantool.wording import duration
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 MOST_SAMPLES = 64
 LARGEST_PREVIEW = 120_000  # bytes; a larger one goes in as JPEG
-_KEYS = ("total", "stage", "step", "seconds")  # of a log entry; the others are losses
 
 _STATUS = {
     "finished": "All stages were trained.",
@@ -59,7 +58,7 @@ class _Facts:
     @property
     def losses(self) -> list[str]:
         """Names of the losses in the log, in order of appearance."""
-        return list(dict.fromkeys(key for entry in self.log for key in entry if key not in _KEYS))
+        return measured_names(self.log)
 
     @property
     def seconds(self) -> float:
@@ -177,22 +176,8 @@ def _gather(run: Run, say: Callable[[str], None]) -> _Facts:
     attempt("The checkpoints cannot be used", state)
     if facts.spec and facts.tables:
         attempt("The model cannot be built", model)
-    facts.log = _whole(run.dir.metrics())
+    facts.log = logged(run.dir)
     return facts
-
-
-def _whole(entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The log entries that say where they stand, with their finite losses: people may edit the file."""
-    whole = []
-    for entry in entries:
-        if all(_is_number(entry.get(key)) and entry[key] >= 0 for key in _KEYS):
-            losses = {str(k): float(v) for k, v in entry.items() if k not in _KEYS and _is_number(v)}
-            whole.append({**{key: entry[key] for key in _KEYS}, "stage": int(entry["stage"]), **losses})
-    return whole
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 # --- heading ------------------------------------------------------------------------------------------------
@@ -233,25 +218,17 @@ def _text(value: object) -> str:
 def _curves(facts: _Facts) -> list[str]:
     if not facts.log:
         return [html.paragraph("There are no logged losses.")]
-    starts: dict[int, float] = {}
-    for entry in facts.log:
-        starts.setdefault(entry["stage"], max(0.0, entry["total"] - entry["step"]))
-    boundaries = [(starts[stage], str(stage + 1)) for stage in sorted(starts)]
-    panels = []
-    for number, name in enumerate(facts.losses):
-        having = [entry for entry in facts.log if name in entry]
-        curve = Curve(
-            name,
-            [e["total"] for e in having],
-            [e["stage"] for e in having],
-            [e[name] for e in having],
-        )
-        panels.append((name, plot(curve, boundaries, f"area-{number}")))
+    stages = boundaries(facts.log)
+    shown = []
+    for number, panel in enumerate(panels(facts.log)):
+        names = [curve.name for curve in panel.curves]
+        legend = html.legend(names) if names != [panel.title] else ""
+        shown.append((panel.title, plot(panel.curves, stages, f"area-{number}", panel.limits) + legend))
     text = (
         "Points are logged values, lines their moving average within a stage (over a tenth of its points). "
         "Dashed lines part the stages, numbered above. Values far from the rest are left outside and counted."
     )
-    return [html.paragraph(text, "soft"), html.plots(panels)]
+    return [html.paragraph(text, "soft"), html.plots(shown)]
 
 
 def _stage_table(facts: _Facts) -> str:

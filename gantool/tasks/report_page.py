@@ -10,13 +10,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from gantool.tasks.report_plot import COLOURS
+
 GENERATOR = '<meta name="generator" content="gantool">'
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d2329; --soft: #5a6570; --paper: #fff; --panel: #f4f6f8;
-  --rule: #d5dbe1; --line: #0072b2; --mark: #fff1cc; --warn: #d55e00; }
+  --rule: #d5dbe1; --line: #0072b2; --line1: #d55e00; --line2: #009e73; --line3: #b8609a;
+  --mark: #fff1cc; --warn: #d55e00; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --soft: #a0abb6; --paper: #14181c;
-  --panel: #1e242a; --rule: #3a434c; --line: #56b4e9; --mark: #453a17; --warn: #f0954d; } }
+  --panel: #1e242a; --rule: #3a434c; --line: #56b4e9; --line1: #f0954d;
+  --line2: #3cc79b; --line3: #e39ac6; --mark: #453a17; --warn: #f0954d; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 66rem; padding: 1.5rem 1rem 4rem; color: var(--ink);
   background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
@@ -55,8 +59,14 @@ svg.plot { display: block; width: 100%; height: auto; font: 12px system-ui, sans
 .plot .stage { stroke: var(--soft); stroke-dasharray: 3 3; stroke-width: .8; }
 .plot .dots { stroke: var(--line); stroke-width: 4.5; stroke-linecap: round; opacity: .35; fill: none; }
 .plot .line { stroke: var(--line); stroke-width: 2; stroke-linejoin: round; stroke-linecap: round; fill: none; }
+.plot .k1 { stroke: var(--line1); } .plot .k2 { stroke: var(--line2); } .plot .k3 { stroke: var(--line3); }
+.legend span::before { content: ""; display: inline-block; width: 1.4em; height: 3px; margin-right: .4em;
+  vertical-align: middle; background: var(--line); }
+.legend .k1::before { background: var(--line1); } .legend .k2::before { background: var(--line2); }
+.legend .k3::before { background: var(--line3); } .legend span { margin-right: 1.2em; }
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --panel: #f4f6f8;
-  --rule: #bbb; --line: #0072b2; --mark: #fff1cc; --warn: #a04000; }
+  --rule: #bbb; --line: #0072b2; --line1: #d55e00; --line2: #009e73; --line3: #b8609a; --mark: #fff1cc;
+  --warn: #a04000; }
   body { padding: 0; font-size: 11pt; } figure, tr, pre { break-inside: avoid; } h2, h3 { break-after: avoid; }
   * { print-color-adjust: exact; } }
 """
@@ -87,25 +97,33 @@ def enlargement(height: int, width: int, room: int = 300) -> int:
     return max(1, min(6, room // max(width, height)))
 
 
-def figure(image: Image, factor: int = 1) -> str:
+def figure(image: Image, factor: float = 1) -> str:
     """A <figure> with the picture `factor` times as large as its pixels."""
     uri = f"data:image/{image.kind};base64,{base64.b64encode(image.data).decode()}"
     enlarged = ' class="enlarged"' if factor > 1 else ""
+    width, height = round(image.width * factor), round(image.height * factor)
     return (
-        f'<figure><img{enlarged} src="{uri}" width="{image.width * factor}" height="{image.height * factor}" '
+        f'<figure><img{enlarged} src="{uri}" width="{width}" height="{height}" '
         f'alt="{escape(image.alt)}"><figcaption>{escape(image.caption)}</figcaption></figure>'
     )
 
 
-def figures(images: Iterable[Image], factor: int = 1) -> str:
+def figures(images: Iterable[Image], factor: float = 1) -> str:
     """Figures side by side as far as there is room."""
     return f'<div class="row">{"".join(figure(image, factor) for image in images)}</div>'
 
 
 def plots(panels: Iterable[tuple[str, str]]) -> str:
-    """(name, svg) pairs in a grid."""
+    """(name, svg and what stands below it) pairs in a grid."""
     cells = (f"<figure><h3>{escape(name)}</h3>{svg}</figure>" for name, svg in panels)
     return f'<div class="plots">{"".join(cells)}</div>'
+
+
+def legend(names: Sequence[str]) -> str:
+    """What the colours of a plot's curves stand for."""
+    css = ("" if i == 0 else f' class="k{i % COLOURS}"' for i in range(len(names)))
+    keys = (f"<span{kind}>{escape(name)}</span>" for kind, name in zip(css, names, strict=True))
+    return f'<figcaption class="legend">{"".join(keys)}</figcaption>'
 
 
 def facts(pairs: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Loss curves as inline SVG: from numbers to text. Colours and fonts are the page's (report_page)."""
+"""Curves as inline SVG: from numbers to text. Colours and fonts are the page's (report_page)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from html import escape
 
 POINTS = 400  # drawn at most, of each curve
+COLOURS = 4  # of curves, in the page's style
 WIDTH, HEIGHT = 640, 230
 LEFT, RIGHT, TOP, BOTTOM = 62, 12, 22, 40  # margins around the plotting area
 
 
 @dataclass(frozen=True)
 class Curve:
-    """One loss over a run.
+    """Something that was logged over a run.
 
     Attributes:
-        name: of the loss.
+        name: for people.
         steps: steps done in all stages, ascending.
         stages: the stage of each point.
         values: finite.
@@ -44,42 +45,57 @@ class Scale:
         return self.start + share * (self.end - self.start)
 
 
-def axes_of(curve: Curve) -> tuple[Scale, Scale]:
-    """The scales of x (from step 0) and of y (see `robust_range`) that `plot` draws with."""
-    low, high = robust_range(curve.values)
-    return (
-        Scale(0.0, max(1.0, *curve.steps), LEFT, WIDTH - RIGHT),
-        Scale(low, high, HEIGHT - BOTTOM, TOP),
-    )
+def axes_of(curves: Sequence[Curve], limits: tuple[float, float] | None = None) -> tuple[Scale, Scale]:
+    """The scales of x (from step 0) and of y (`limits` and 5 % of air, or see `robust_range`) of a plot."""
+    if limits is None:
+        low, high = robust_range([value for curve in curves for value in curve.values])
+    else:
+        air = 0.05 * (limits[1] - limits[0])
+        low, high = limits[0] - air, limits[1] + air
+    last = max(step for curve in curves for step in curve.steps)
+    return Scale(0.0, max(1.0, last), LEFT, WIDTH - RIGHT), Scale(low, high, HEIGHT - BOTTOM, TOP)
 
 
-def plot(curve: Curve, boundaries: Sequence[tuple[float, str]], key: str) -> str:
+def plot(
+    curves: Sequence[Curve],
+    boundaries: Sequence[tuple[float, str]],
+    key: str,
+    limits: tuple[float, float] | None = None,
+) -> str:
     """An <svg> with faint points, their moving average within each stage, axes and stage boundaries.
 
     Args:
-        curve: at least one point.
+        curves: one or more, each of at least one point; the page has a colour for each of up to four.
         boundaries: (first step, label) of each stage.
         key: an id that is unique on the page.
+        limits: of the values, where they are known.
     """
-    x, y = axes_of(curve)
-    kept = thinned(len(curve.values), POINTS)
-    line = smoothed(curve)
-    dots = "".join(f"M{x(curve.steps[i]):.1f} {y(curve.values[i]):.1f}h0" for i in kept)
-    lines = []
-    for stage in sorted(set(curve.stages)):
-        points = " ".join(f"{x(curve.steps[i]):.1f},{y(line[i]):.1f}" for i in kept if curve.stages[i] == stage)
-        lines.append(f'<polyline class="line" points="{points}"/>')
-    outside = sum(not y.low <= value <= y.high for value in curve.values)
-    label = f"{curve.name}: {len(curve.values)} values, the last one {curve.values[-1]:.4g}"
+    x, y = axes_of(curves, limits)
+    drawn = [_curve(curve, x, y, number) for number, curve in enumerate(curves)]
+    outside = sum(not y.low <= value <= y.high for curve in curves for value in curve.values)
+    label = "; ".join(f"{c.name}: {len(c.values)} values, the last one {c.values[-1]:.4g}" for c in curves)
     note = f'<text class="note" x="{WIDTH - RIGHT}" y="{HEIGHT - 6}" text-anchor="end">{outside} outside</text>'
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)}">'
         f'<defs><clipPath id="{escape(key)}"><rect x="{LEFT}" y="{TOP}" '
         f'width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"/></clipPath></defs>'
         f"{_grid(x, y)}{_boundaries(x, boundaries)}"
-        f'<g clip-path="url(#{escape(key)})"><path class="dots" d="{dots}"/>{"".join(lines)}</g>'
+        f'<g clip-path="url(#{escape(key)})">{"".join(drawn)}</g>'
         f"{note if outside else ''}</svg>"
     )
+
+
+def _curve(curve: Curve, x: Scale, y: Scale, number: int) -> str:
+    """Points and lines. The first curve of a plot has the page's own colour."""
+    kept = thinned(len(curve.values), POINTS)
+    line = smoothed(curve)
+    css = f" k{number % COLOURS}" if number else ""
+    dots = "".join(f"M{x(curve.steps[i]):.1f} {y(curve.values[i]):.1f}h0" for i in kept)
+    lines = []
+    for stage in sorted(set(curve.stages)):
+        points = " ".join(f"{x(curve.steps[i]):.1f},{y(line[i]):.1f}" for i in kept if curve.stages[i] == stage)
+        lines.append(f'<polyline class="line{css}" points="{points}"/>')
+    return f'<path class="dots{css}" d="{dots}"/>{"".join(lines)}'
 
 
 def _grid(x: Scale, y: Scale) -> str:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from gantool import registry
+from gantool.data.decode import Pixels
 from gantool.data.image import Picture, load_picture
 from gantool.data.single_image import FineTuning, SingleImage
 from gantool.data.training_set import TrainingSet
@@ -29,6 +30,7 @@ from gantool.settings import Settings
 from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 from gantool.tasks.training_data import Data, feed, open_data
+from gantool.tasks.watch import Reals, Watch
 
 if TYPE_CHECKING:
     import torch
@@ -294,8 +296,19 @@ def observers(run: Run, model: GanModel, source: Data, say: Say) -> list[Callbac
     """What draws, measures and warns while a model trains."""
     found: list[Callback] = [Previews(run.dir, say)]
     if isinstance(source, TrainingSet):
-        found.append(Sheets(run.dir, model, run.settings.preview_every, say))
+        every = run.settings.preview_every
+        found += [Sheets(run.dir, model, every, say), Watch(run.dir, model, reals_of(source), say, every)]
     return [*found, *scores(run, model, source, say)]
+
+
+def reals_of(source: TrainingSet) -> Reals:
+    """Pictures of the set, as many as are asked for, as the model sees them, and their labels."""
+
+    def reals(count: int) -> tuple[Pixels, Any]:
+        indices, labels = source.spread(count)
+        return source.pictures(indices), labels
+
+    return reals
 
 
 def scores(run: Run, model: GanModel, source: Data, say: Say) -> list[Callback]:

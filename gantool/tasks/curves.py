@@ -1,0 +1,110 @@
+"""What a run's logs hold, as curves: which belong into one plot, and what they are called there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from gantool.engine.rundir import RunDir
+from gantool.tasks.report_plot import Curve
+
+PLACE = ("total", "stage", "step", "seconds")  # where an entry of the log stands
+COUNTS = ("images",)  # what it counts; everything else is measured
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Group:
+    """Curves that are read together.
+
+    Attributes:
+        name: of the plot's file.
+        title: of the plot.
+        curves: what each is called in the plot, by its name in the log.
+        limits: of the values, where they are known; None: as the values are.
+    """
+
+    name: str
+    title: str
+    curves: Mapping[str, str]
+    limits: tuple[float, float] | None = None
+
+
+GROUPS = (
+    Group("losses", "Losses", {"d_loss": "discriminator", "g_loss": "generator"}),
+    Group("scores", "Scores by the discriminator", {"score_real": "real pictures", "score_fake": "fakes"}),
+    Group("accuracy", "Share judged rightly", {"acc_real": "real pictures", "acc_fake": "fakes"}, (0, 1)),
+    Group("classes", "Share of classes named rightly", {"class_real": "real pictures", "class_fake": "fakes"}, (0, 1)),
+    Group("gradients", "Norm of the gradients", {"grad_d": "discriminator", "grad_g": "generator"}),
+)
+WATCHED = (
+    Group(
+        "similarity", "Similarity of pairs (MS-SSIM)", {"ms_ssim": "samples", "ms_ssim_real": "real pictures"}, (0, 1)
+    ),
+    Group("coverage", "Share of classes shown", {"coverage": "samples", "coverage_real": "real pictures"}, (0, 1)),
+)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A plot to draw: a file's name, a title, one curve or more, and limits of the values or None."""
+
+    name: str
+    title: str
+    curves: Sequence[Curve]
+    limits: tuple[float, float] | None = field(default=None)
+
+
+def logged(run: RunDir) -> list[Entry]:
+    """The log entries that say where they stand, with what they count and measure; people may edit the file."""
+    return whole(run.metrics())
+
+
+def whole(entries: Iterable[Entry], place: Sequence[str] = PLACE) -> list[Entry]:
+    """Entries that have finite numbers in `place`, with their other finite numbers."""
+    kept = []
+    for entry in entries:
+        if all(is_number(entry.get(key)) and entry[key] >= 0 for key in place):
+            values = {str(k): float(v) for k, v in entry.items() if k not in place and is_number(v)}
+            kept.append({**{key: entry[key] for key in place}, "stage": int(entry["stage"]), **values})
+    return kept
+
+
+def is_number(value: object) -> bool:
+    """Finite, and neither True nor False."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def measured_names(entries: Iterable[Entry]) -> list[str]:
+    """Names of what was measured, in order of appearance."""
+    skipped = {*PLACE, *COUNTS}
+    return list(dict.fromkeys(key for entry in entries for key in entry if key not in skipped))
+
+
+def panels(entries: Sequence[Entry], groups: Sequence[Group] = GROUPS) -> list[Panel]:
+    """The groups of which there is anything, then what is in none of them, each by itself."""
+    names = measured_names(entries)
+    found = []
+    for group in groups:
+        curves = [curve(entries, name, label) for name, label in group.curves.items() if name in names]
+        if curves:
+            found.append(Panel(group.name, group.title, curves, group.limits))
+    grouped = {name for group in groups for name in group.curves}
+    return found + [Panel(name, name, [curve(entries, name, name)]) for name in names if name not in grouped]
+
+
+def curve(entries: Iterable[Entry], name: str, label: str) -> Curve:
+    """What was measured under a name."""
+    having = [entry for entry in entries if name in entry]
+    return Curve(label, [e["total"] for e in having], [e["stage"] for e in having], [e[name] for e in having])
+
+
+def boundaries(entries: Iterable[Entry]) -> list[tuple[float, str]]:
+    """(first step, number from 1) of each stage."""
+    starts: dict[int, float] = {}
+    for entry in entries:
+        starts.setdefault(entry["stage"], max(0.0, entry["total"] - entry["step"]))
+    return [(starts[stage], str(stage + 1)) for stage in sorted(starts)]
