@@ -88,7 +88,7 @@ class Ahead:
         if not self._end.alive:
             raise ValueError("the training set is closed")
         if self._queue and self._queue[0].position != position:
-            self.drop()
+            _cancel(self._queue)
         while len(self._queue) <= _AHEAD:
             self._queue.append(self._prepare(position + len(self._queue) * self._batch, pin))
         batch = self._queue[0]
@@ -97,15 +97,11 @@ class Ahead:
         self._queue.popleft()  # only now: a wait that is interrupted loses nothing
         return batch
 
-    def drop(self) -> None:
-        """Forget what is in the making."""
-        _cancel(self._queue)
-
     def close(self) -> bool:
         """End the threads; whether they had not been ended before."""
         if not self._end.detach():
             return False
-        self.drop()
+        _cancel(self._queue)
         self._workers.close()
         return True
 

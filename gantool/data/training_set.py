@@ -153,9 +153,7 @@ class TrainingSet:
     def position(self, position: int) -> None:
         if position < 0:
             raise ValueError(f"position {position}")
-        if position != self._position:
-            self._ahead.drop()
-            self._position = position
+        self._position = position
 
     def next(self, device: torch.device = torch.device("cpu")) -> Batch:
         """This process's part of the next batch, on `device`; the batches after it are being prepared meanwhile.
