@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gantool._version import __version__
-from gantool.cli import apply, evaluating, importing, repaint, runs, setup, superres, weights
+from gantool.cli import apply, data, evaluating, importing, repaint, runs, setup, superres, weights
 from gantool.cli.command import TRAIN, add, remember
 from gantool.cli.resume import resume
 from gantool.cli.talk import Launched, error_json, print_error, write_line
@@ -112,6 +112,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     apply.register(app)
     repaint.register(app)
     superres.register(app)
+    data.register(app)
     evaluating.register(app)
     runs.register(app)
     setup.register(app)

@@ -113,6 +113,11 @@ class Pictures:
         ]
         return [*self._source.remarks, *notes]
 
+    @property
+    def changes(self) -> dict[str, int]:
+        """What was done to reach 8-bit RGB, and to how many pictures, the most frequent first."""
+        return dict(self._done.most_common())
+
     def read(self, index: int) -> Item:
         """Picture `index` of `names`, decoded now, and counted like those of an iteration.
 
@@ -147,6 +152,17 @@ class Pictures:
                     yield self._take(index, outcome)
         if bad and (not self.skip_bad or len(bad) == len(self)):
             raise self._unreadable([error for _, error in bad])
+
+    def each(self, indices: Iterable[int]) -> Iterator[tuple[int, Item | DataError]]:
+        """The pictures `indices` in that order, counted anew; in place of one that cannot be read comes its error.
+
+        Raises:
+            DataError: the set as a whole cannot be read (an array is one file).
+        """
+        self._reset()
+        with closing(self._loaded(indices)) as loaded:
+            for index, outcome in loaded:
+                yield index, outcome if isinstance(outcome, DataError) else self._take(index, outcome)
 
     def _loaded(self, indices: Iterable[int]) -> Generator[tuple[int, Loaded | DataError], None, None]:
         """Each index with what was loaded, in order; a bounded number of later ones is being loaded meanwhile."""
