@@ -90,16 +90,26 @@ def report(
     to: Annotated[Path | None, typer.Option("--to", help="file to write (report.html in the run)")] = None,
     out: OUT = Path("runs"),
 ) -> Result:
-    """Write a page about a run: pictures, losses, options."""
+    """Write a page about a run: pictures, losses, options; and its curves as PNG files, in the run."""
+    from gantool.tasks.plots import write_plots
     from gantool.tasks.report import report as write
+    from gantool.tasks.runs import open_run
 
-    page = write(run, out=out, to=to, say=talk.say)
+    found = open_run(run, out)
+    page = write(found, to=to, say=talk.say)
+    try:
+        plots = write_plots(found)
+    except GantoolError as error:  # in an archive that may not be written, the page may still go elsewhere
+        plots = []
+        talk.say(f"There are no plots: {error}")
+    if plots:
+        talk.say(f"Plots: {plots[0].parent} ({', '.join(file.name for file in plots)})")
     if show:
         import webbrowser
 
         if not webbrowser.open(page.resolve().as_uri()):
             talk.say(f"No browser could be opened; the page is {page}.")
-    return Result({"report": str(page)}, [str(page)])
+    return Result({"report": str(page), "plots": [str(file) for file in plots]}, [str(page)])
 
 
 def _only_alone(function: Any) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from gantool.data.decode import Colour
 from gantool.errors import RunError
 from gantool.files import atomic_write
 from gantool.tasks.curves import GROUPS, WATCHED, Group, Panel, boundaries, logged, panels, whole
@@ -81,8 +82,9 @@ class _Drawing:
         self.y = Scale(y.low, y.high, HEIGHT - BOTTOM, TOP)
         self._grid([self.y(tick) for tick in ticks], labels)
         self._stages(stages)
-        for curve, colour in zip(panel.curves, _colours(len(panel.curves)), strict=True):
-            self._curve(curve, colour)
+        for of, width, opacity in ((_raw, 1, FAINT), (smoothed, 2, 255)):
+            for i, curve in enumerate(panel.curves):
+                self._line_of(curve, of(curve), _colour(i), width, opacity)
         self._heading(panel)
 
     def _grid(self, rows: Sequence[float], labels: Sequence[str]) -> None:
@@ -107,41 +109,36 @@ class _Drawing:
             if len(stages) > 1 and edges[i + 1] - edges[i] > _length(label, 12) + 4:
                 self._text(((edges[i] + edges[i + 1]) / 2, TOP - 4), label, 12, anchor="ms")
 
-    def _curve(self, curve: Curve, colour: tuple[int, int, int]) -> None:
-        kept = thinned(len(curve.values), POINTS)
-        line = smoothed(curve)
-        area = (self.left * TIMES, TOP * TIMES, (WIDTH - RIGHT) * TIMES, (HEIGHT - BOTTOM) * TIMES)
-        corner = (self.left, TOP)
-        for values, width, opacity in ((curve.values, 1.0, FAINT), (line, 2.0, 255)):
-            # On a mask of the plotting area: it cuts off what lies outside, and lets lines shine through each other.
-            mask = Image.new("L", (area[2] - area[0], area[3] - area[1]))
-            pen = ImageDraw.Draw(mask)
-            for stage in sorted(set(curve.stages)):
-                points = [
-                    ((self.x(curve.steps[i]) - corner[0]) * TIMES, (self.y(values[i]) - corner[1]) * TIMES)
-                    for i in kept
-                    if curve.stages[i] == stage
-                ]
-                pen.line(points, fill=opacity, width=round(width * TIMES), joint="curve")
-                for px, py in points if len(points) == 1 else ():
-                    pen.ellipse((px - 5, py - 5, px + 5, py + 5), fill=opacity)
-            self.image.paste(colour, area[:2], mask)
+    def _line_of(self, curve: Curve, values: Sequence[float], colour: Colour, width: int, opacity: int) -> None:
+        # On a mask of the plotting area: it cuts off what lies outside, and lets lines shine through each other.
+        mask = Image.new("L", ((WIDTH - RIGHT - self.left) * TIMES, (HEIGHT - BOTTOM - TOP) * TIMES))
+        pen = ImageDraw.Draw(mask)
+        kept = thinned(len(values), POINTS)
+        for stage in sorted(set(curve.stages)):
+            points = [
+                ((self.x(curve.steps[i]) - self.left) * TIMES, (self.y(values[i]) - TOP) * TIMES)
+                for i in kept
+                if curve.stages[i] == stage
+            ]
+            pen.line(points, fill=opacity, width=width * TIMES, joint="curve")
+            for x, y in points if len(points) == 1 else ():
+                pen.ellipse((x - 5, y - 5, x + 5, y + 5), fill=opacity)
+        self.image.paste(colour, (self.left * TIMES, TOP * TIMES), mask)
 
     def _heading(self, panel: Panel) -> None:
         """The title, the names of the curves to the right of it, and how many values are not shown."""
         self._text((14, 30), panel.title, 18, INK, anchor="ls")
-        right = float(WIDTH - RIGHT)
-        named = list(zip(panel.curves, _colours(len(panel.curves)), strict=True))
-        for curve, colour in reversed(named) if len(named) > 1 or panel.curves[0].name != panel.title else ():
-            right -= _length(_plain(curve.name), 14)
-            self._text((right, 30), _plain(curve.name), 14, anchor="ls")
-            self._line([(right - 30, 25), (right - 8, 25)], colour, 3)
+        right, names = float(WIDTH - RIGHT), [_plain(curve.name) for curve in panel.curves]
+        for i in reversed(range(len(names))) if names != [panel.title] else ():
+            right -= _length(names[i], 14)
+            self._text((right, 30), names[i], 14, anchor="ls")
+            self._line([(right - 30, 25), (right - 8, 25)], _colour(i), 3)
             right -= 48
         outside = sum(not self.y.low <= value <= self.y.high for curve in panel.curves for value in curve.values)
         if outside:
             self._text((WIDTH - RIGHT, HEIGHT - 6), f"{outside} outside", 12, anchor="rs")
 
-    def _line(self, points: Sequence[tuple[float, float]], colour: tuple[int, int, int], width: int) -> None:
+    def _line(self, points: Sequence[tuple[float, float]], colour: Colour, width: int) -> None:
         self.draw.line([(x * TIMES, y * TIMES) for x, y in points], colour, width * TIMES)
 
     def _text(
@@ -149,7 +146,7 @@ class _Drawing:
         position: tuple[float, float],
         text: str,
         size: int,
-        colour: tuple[int, int, int] = SOFT,
+        colour: Colour = SOFT,
         *,
         anchor: str,
     ) -> None:
@@ -157,8 +154,12 @@ class _Drawing:
         self.draw.text(place, text, colour, ImageFont.load_default(size * TIMES), anchor=anchor)
 
 
-def _colours(count: int) -> list[tuple[int, int, int]]:
-    return [COLOURS[i % len(COLOURS)] for i in range(count)]
+def _colour(number: int) -> Colour:
+    return COLOURS[number % len(COLOURS)]
+
+
+def _raw(curve: Curve) -> Sequence[float]:
+    return curve.values
 
 
 def _length(text: str, size: int) -> float:

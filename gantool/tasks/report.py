@@ -18,9 +18,9 @@ from gantool.options import option_infos
 from gantool.settings import Settings
 from gantool.tasks import report_page as html
 from gantool.tasks.curves import boundaries, logged, measured_names, panels
-from gantool.tasks.report_pictures import image, pictures, short
-from gantool.tasks.report_plot import plot
+from gantool.tasks.report_pictures import LARGEST_PREVIEW, image, pictures, short
 from gantool.tasks.report_scores import measured
+from gantool.tasks.report_sets import drawn, grids, input_facts, previews_over_time, watched
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 from gantool.wording import duration
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from gantool.engine.model import GanModel, Stage
 
 MOST_SAMPLES = 64
-LARGEST_PREVIEW = 120_000  # bytes; a larger one goes in as JPEG
 
 _STATUS = {
     "finished": "All stages were trained.",
@@ -85,7 +84,7 @@ def report(
         run: path, id prefix, `latest` or a Run.
         to: the file, or an existing folder to put ID.html into; None is the run's own report.html.
             A report that is there already is written anew; any other file is left alone.
-        samples: how many to draw, 1 to 64.
+        samples: how many to draw, 1 to 64; of a family of sets, the columns of the grid, where 16 suffice.
         seed: of the first sample; the others follow.
 
     Returns:
@@ -103,12 +102,12 @@ def report(
     target = _target(found, to)
     facts = _gather(found, say)
     seeds = list(range(seed, seed + samples))
-    shown = pictures(facts.model, seeds) if facts.model else [html.paragraph("There are no samples: see above.")]
     sections = [
-        html.section("Pictures", *shown),
+        html.section("Pictures", *_samples(facts, seeds)),
         html.section("How the losses went", *_curves(facts)),
+        *watched(found),
         *measured(found),
-        html.section("Stage by stage", _stage_table(facts), *_previews(facts)),
+        html.section("Stage by stage", _stage_table(facts), *(previews_over_time(found) or _previews(facts))),
         html.section("Settings", *_settings(facts)),
         html.section("Input", _input(facts)),
         html.section("Again", *_commands(facts)),
@@ -119,6 +118,15 @@ def report(
     text = html.page(title, _head(facts) + "".join(notes), sections, foot)
     atomic_write(target, text.encode("utf-8", "replace"), sync=False)
     return target
+
+
+def _samples(facts: _Facts, seeds: list[int]) -> list[str]:
+    if not facts.model:
+        return [html.paragraph("There are no samples: see above.")]
+    if facts.spec and facts.spec.data == "set":
+        names = _dict(facts.info.get("data")).get("classes")
+        return grids(facts.model, seeds, list(map(str, names)) if isinstance(names, list) else [])
+    return pictures(facts.model, seeds)
 
 
 def _target(run: Run, to: str | Path | None) -> Path:
@@ -219,11 +227,7 @@ def _curves(facts: _Facts) -> list[str]:
     if not facts.log:
         return [html.paragraph("There are no logged losses.")]
     stages = boundaries(facts.log)
-    shown = []
-    for number, panel in enumerate(panels(facts.log)):
-        names = [curve.name for curve in panel.curves]
-        legend = html.legend(names) if names != [panel.title] else ""
-        shown.append((panel.title, plot(panel.curves, stages, f"area-{number}", panel.limits) + legend))
+    shown = [(panel.title, drawn(panel, stages, f"area-{n}")) for n, panel in enumerate(panels(facts.log))]
     text = (
         "Points are logged values, lines their moving average within a stage (over a tenth of its points). "
         "Dashed lines part the stages, numbered above. Values far from the rest are left outside and counted."
@@ -326,9 +330,11 @@ def _input(facts: _Facts) -> str:
     data = _dict(facts.info.get("data"))
     size = f"{data['width']} × {data['height']} pixels" if {"width", "height"} <= data.keys() else ""
     notes = data.get("notes")
+    a_set = data.get("kind") == "set"
     return html.facts(
         {
-            "File": Path(str(data["path"])).name if data.get("path") else "",
+            **(input_facts(data) if a_set else {}),
+            "File": Path(str(data["path"])).name if data.get("path") and not a_set else "",
             "Size": size,
             "SHA-256": _text(data.get("sha256")),
             "Notes": " ".join(map(str, notes)) if isinstance(notes, list) else "",
@@ -340,10 +346,12 @@ def _input(facts: _Facts) -> str:
 def _commands(facts: _Facts) -> list[str]:
     """Lines for a shell, as seen from where the report was written."""
     run, info = str(facts.run.path), facts.info
+    data = _dict(info.get("data"))
     kept = next(iter(sorted(facts.run.path.glob("input.*")) or sorted(facts.run.path.glob("input"))), None)
-    again = ["gantool", "train", str(info["family"]), str(kept or facts.run.path / "input.png")]
+    trained_on = data.get("path") if data.get("kind") == "set" else kept
+    again = ["gantool", "train", str(info["family"]), str(trained_on or facts.run.path / "input.png")]
     again += ["--config", str(facts.run.dir.config_file)]
-    background = _dict(info.get("data")).get("background", "white")
+    background = data.get("background", "white")
     if background != "white":
         again += ["--background", str(background)]
     if info.get("name"):

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gantool.engine.model import GanModel
 
 LARGEST_PNG = 200_000  # bytes; a larger picture goes in as JPEG, so that the page stays small
+LARGEST_PREVIEW = 120_000  # the same of a preview
 DIRECTIONS = 256  # of the patch distance; drawn from seed 0 in every report, so that reports compare
 MEASURED = ("Figure", "Mean", "Range", "What it says")
 

@@ -198,7 +198,7 @@ class _Real:
     def _known(self, pictures: Pixels, labels: Labels) -> _Known | None:
         """Most of them to compare with; the others tell the coverage of real pictures. None without two classes."""
         present, dense = np.unique(labels, return_inverse=True)
-        held = np.arange(len(labels)) % HELD_OUT == HELD_OUT - 1
+        held = np.random.default_rng(0).permutation(len(labels)) < len(labels) // HELD_OUT
         if len(present) < 2 or not held.any():
             return None
         grey = thumbnails(pictures)

@@ -74,7 +74,10 @@ def test_report(cli, trained, tmp_path):
     page = tmp_path / "page.html"
     said = cli("report", trained, "--to", page)
     assert (said.code, said.out) == (0, f"{page}\n")
-    assert cli("report", trained, "--to", page, "--json").data == {"report": str(page)}
+    data = cli("report", trained, "--to", page, "--json").data
+    assert data["report"] == str(page)
+    assert [Path(plot).name for plot in data["plots"]] == ["losses.png", "penalty.png", "reconstruction.png"]
+    assert all(Path(plot).read_bytes().startswith(b"\x89PNG") for plot in data["plots"])
     assert page.read_text().lstrip().lower().startswith("<!doctype html")
 
 

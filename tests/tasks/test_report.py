@@ -244,7 +244,7 @@ def test_a_long_noisy_curve_is_thinned_and_its_outliers_left_outside() -> None:
     values = random.normal(size=5000)
     values[[7, 4000]] = 1e9, -1e30
     curve = Curve("loss", range(1, 5001), [0] * 5000, values.tolist())
-    svg = plot(curve, [(0, "1")], "k")
+    svg = plot([curve], [(0, "1")], "k")
     assert svg.count("h0") == 400
     (points,) = re.findall(r'points="([^"]*)"', svg)
     assert len(points.split()) == 400
@@ -292,7 +292,7 @@ def test_tick_labels() -> None:
     [[0.0], [1e300, -1e308, 1e308], [5e-324, 0.0], [3.0, 3.0], [1e16, 1e16 + 2], [0, 0, 0, 0, 0, 0, 7.0]],
 )
 def test_strange_values_still_plot(values: list[float]) -> None:
-    svg = plot(Curve("x", range(1, len(values) + 1), [0] * len(values), values), [(0, "1")], "k")
+    svg = plot([Curve("x", range(1, len(values) + 1), [0] * len(values), values)], [(0, "1")], "k")
     assert "nan" not in svg
     assert "inf" not in svg.replace("infer", "")
 
@@ -304,7 +304,7 @@ def test_scales() -> None:
     assert kept[0] == 0
     assert kept[-1] == 1000
     assert len(set(kept)) == 401
-    x, _ = axes_of(Curve("a", [0], [0], [1.0]))
+    x, _ = axes_of([Curve("a", [0], [0], [1.0])])
     assert (x.low, x.high) == (0, 1)
 
 
