@@ -12,10 +12,14 @@ class GantoolError(Exception):
     Args:
         what: one sentence that says what went wrong and where.
         hint: one sentence that says what to do next (may be empty).
+
+    Attributes:
+        quiet: another process of the same training says it, or the reason for it.
     """
 
     code = "error"
     exit_code = 1
+    quiet = False
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(f"{what} {hint}".strip())
@@ -56,6 +60,16 @@ class MemoryShort(GantoolError):
     """The machine's or the accelerator's memory does not suffice."""
 
     code = "memory"
+
+
+class PeerLost(GantoolError):
+    """Another process of the same training has ended."""
+
+    code = "peer_lost"
+    quiet = True
+
+    def __init__(self) -> None:
+        super().__init__("Another process of this training has ended.", "Its own message says why.")
 
 
 class Diverged(GantoolError):
