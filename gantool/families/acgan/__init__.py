@@ -12,6 +12,7 @@ SPEC = FamilySpec(
     data="set",
     classes="needed",
     config=ACGANConfig,
+    tasks=("sample", "interpolate"),
     presets=PRESETS,
     model="gantool.families.acgan.model:ACGAN",
     page="acgan.md",

@@ -12,6 +12,7 @@ SPEC = FamilySpec(
     data="set",
     classes="needed",
     config=CGANConfig,
+    tasks=("sample", "interpolate"),
     presets=PRESETS,
     model="gantool.families.cgan.model:CGAN",
     on_accelerator="conv",

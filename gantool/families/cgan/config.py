@@ -66,7 +66,7 @@ PRESETS = {
         },
     ),
     "conv": Preset(
-        "after Radford's conditional DCGAN: the class beside the input of every layer; 200 epochs of 50,000 digits",
+        "after Radford's conditional DCGAN: the class beside every layer's input; 200 epochs",
         {
             "noise": "uniform",
             "batch": 128,
@@ -78,7 +78,7 @@ PRESETS = {
         },
     ),
     "projection": Preset(
-        "Miyato and Koyama 2018: class by inner product and batch norm, spectral normalisation, hinge loss",
+        "Miyato and Koyama 2018: class by inner product and batch norm, spectral norm, hinge",
         {
             "arch": "projection",
             "size": 32,

@@ -12,6 +12,7 @@ SPEC = FamilySpec(
     summary="Many pictures in, new ones like them out; also as WGAN, WGAN-GP and SN-GAN.",
     data="set",
     config=DCGANConfig,
+    tasks=("sample", "interpolate"),
     presets=PRESETS,
     model="gantool.families.dcgan.model:DCGAN",
     on_accelerator="examples",

@@ -48,7 +48,7 @@ FAST = {"size": 32, "ngf": 32, "ndf": 32, "batch": 32, "steps": 4000, "ema": 0.9
 
 PRESETS = {
     "paper": Preset(
-        "Radford et al. 2016: 5x5 kernels, 128 to 1024 channels, as long as their 25 epochs of faces",
+        "Radford et al. 2016: 5x5 kernels, 128 to 1024 channels, as long as 25 epochs of faces",
         {
             "arch": "radford",
             "ngf": 128,

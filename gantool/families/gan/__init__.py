@@ -11,6 +11,7 @@ SPEC = FamilySpec(
     summary="Many small pictures in, new ones like them out: the first GAN, fully connected.",
     data="set",
     config=GANConfig,
+    tasks=("sample", "interpolate"),
     presets=PRESETS,
     model="gantool.families.gan.model:GAN",
     on_accelerator="fast",

@@ -65,7 +65,7 @@ def widths_of(text: str, name: str) -> tuple[int, ...]:
 
 PRESETS = {
     "paper": Preset(
-        "Goodfellow et al. 2014 on MNIST: ReLU against maxout, dropout, momentum; 250 epochs of 50,000 digits",
+        "Goodfellow et al. 2014 on MNIST: ReLU against maxout, dropout, momentum; 250 epochs",
         {
             "hidden_g": "1200,1200",
             "hidden_d": "240,240",
