@@ -125,7 +125,7 @@ class TrainingSet:
     def name(self) -> str:
         """For a run: the name of the folder, or of the file without its extension."""
         if self._path.startswith(_REFERENCES):
-            return self._path.replace("/", ":").rpartition(":")[2]
+            return self._path.split(":")[1].rpartition("/")[2]
         path = Path(self._path)
         return path.name if path.is_dir() else path.stem
 
@@ -225,11 +225,13 @@ class TrainingSet:
             notes.append(f"{len(self)} of {total} pictures are used")
         if self._labels is None and self.source.labels is not None:
             notes.append("the labels are not used")
-        if self.source.size is not None and min(self.source.size) < options.size:
-            height, width = self.source.size
+        height, width = self.source.size or (0, 1)
+        if 0 < min(height, width) < options.size:
             notes.append(f"pictures of {width} × {height} px are enlarged")
         crops = {"centre": "the middle square of each", "random": "random crops", "squash": "squeezed to squares"}
-        notes += ["grey" if self.shape.channels == 1 else "colour", crops[options.crop]]
+        notes.append("grey" if self.shape.channels == 1 else "colour")
+        if height != width or options.crop == "random":
+            notes.append(crops[options.crop])
         return [*notes, f"flips: {'on' if self.flips else 'off'}"]
 
     def describe(self) -> dict[str, Any]:

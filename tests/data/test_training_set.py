@@ -505,6 +505,17 @@ def test_a_limit_is_a_fixed_choice(opened):
     assert len(opened(marked_set(5), limit=9)) == 5
 
 
+def test_a_sample_is_spread_over_the_set(opened):
+    data = opened(marked_set(60), limit=30, labels="none")
+    indices, labels = data.spread(7)
+    assert len(set(indices)) == 7
+    assert (indices[0], indices[-1]) == (0, 29)
+    shown = data.pictures(indices)
+    assert shown.shape == (7, SIDE, SIDE, 3)
+    assert [number % 3 for number in shown[:, 0, 0, 0].tolist()] == labels.tolist()
+    assert len(data.spread(99)[0]) == 30
+
+
 def test_what_a_run_remembers(opened, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "v1.2 set").mkdir()
@@ -529,7 +540,7 @@ def test_what_a_run_remembers(opened, tmp_path, monkeypatch):
     }  # fmt: skip
     source.label, source.kind = "archive.zip", "zip"
     assert opened(source).name == "archive"
-    for reference, name in (("builtin:digits", "digits"), ("hf:someone/some-set", "some-set")):
+    for reference, name in (("builtin:digits", "digits"), ("hf:someone/some-set:train", "some-set")):
         source.label = reference
         assert (opened(source).name, opened(source).describe()["path"]) == (name, reference)
 
