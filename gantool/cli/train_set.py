@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from gantool.cli.command import words_given
-from gantool.cli.launch import launch
 from gantool.cli.ranks import rank_and_world
 from gantool.cli.talk import Failure, Launched, Result, Talk
 from gantool.cli.train import Job, dry, finished, train_plan
@@ -45,6 +44,8 @@ def share_out(talk: Talk, devices: int, *, dry_run: bool = False) -> None:
         if rank:
             talk.quiet = talk.silent = True
     elif devices > 1 and not dry_run:
+        from gantool.cli.launch import launch
+
         raise Launched(launch(devices, words_given()))
 
 

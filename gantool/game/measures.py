@@ -25,4 +25,5 @@ def share_right(logits: Tensor, y: Tensor) -> Tensor:
 def gradient_norm(network: nn.Module) -> Tensor:
     """Euclidean norm of all gradients together."""
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm

@@ -72,7 +72,8 @@ def gradient_penalty(
     """
     points = (real + mix * (fake - real)).detach().requires_grad_()
     distance = _gradient(critic, points).flatten(1).norm(2, dim=1) - 1
-    return (distance.relu() if one_sided else distance).square().mean()
+    penalty: Tensor = (distance.relu() if one_sided else distance).square().mean()
+    return penalty
 
 
 def r1_penalty(critic: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
