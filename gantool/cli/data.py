@@ -92,7 +92,9 @@ def _shown(found: DataCheck, size: int) -> Iterator[Any]:
         return
     yield from _sizes(found)
     yield _row("colour", f"{found.usable - found.grey:,} in colour, {found.grey:,} grey")
-    yield from (_row("decoded", f"{note} ({number:,})") for note, number in found.changes.items())
+    for note, number in found.changes.items():
+        if found.grey < found.usable or not note.startswith("grey"):
+            yield _row("decoded", f"{note} ({number:,})")
     for group in found.duplicates[:_SHOWN]:
         names = ", ".join(group.names) + (", ..." if group.count > len(group.names) else "")
         yield _row("equal", f"{group.count:,} pictures: {names}")

@@ -202,13 +202,15 @@ def _warn(found: DataCheck) -> None:
     if few:
         warn(f"Fewer than {FEW} pictures: {_some(few)}; so few are learnt by heart.")
     if found.copies:
-        warn(f"{_pictures(found.copies)} of {found.usable:,} are exact copies of others.")
+        copies = "an exact copy of another" if found.copies == 1 else "exact copies of others"
+        warn(f"{_pictures(found.copies)} of {found.usable:,} {_are(found.copies)} {copies}.")
     if found.disagreeing:
-        warn(f"{found.disagreeing:,} of the groups of equal pictures have several labels.")
+        groups = "one group" if found.disagreeing == 1 else f"{found.disagreeing:,} groups"
+        warn(f"Equal pictures have different labels, in {groups} of them.")
     if 0 < found.grey < found.usable:
         few_are = "grey" if found.grey <= found.usable / 2 else "in colour"
         number = min(found.grey, found.usable - found.grey)
-        warn(f"{_pictures(number)} of {found.usable:,} are {few_are}, the others are not.")
+        warn(f"{_pictures(number)} of {found.usable:,} {_are(number)} {few_are}, the others are not.")
 
 
 def _training(found: DataCheck, source: LabelledPictures, size: int) -> None:
@@ -224,14 +226,14 @@ def _training(found: DataCheck, source: LabelledPictures, size: int) -> None:
     exact = sizes[size, size]
     say(f"pictures become {size} × {size} px" + (", which all are" if exact == found.usable else ""))
     if oblong:
-        say(f"{_pictures(oblong)} {_are(oblong)} not square: their middle would be cut out (--crop)")
+        say(f"{_pictures(oblong)} {_are(oblong)} not square, and only the middle would be used (--crop)")
     if small:
         say(f"{_pictures(small)} {_are(small)} smaller than {size} px and would be enlarged (--size)")
     channels = 1 if found.grey == found.usable else 3
     say("one channel, for all are grey" if channels == 1 else "three channels")
     mirrored = channels == 3 and not source.digits
     say("half of them mirrored (--no-flip keeps them as they are)" if mirrored else "none mirrored")
-    say(f"they take {size * size * channels * found.usable / 1e6:,.1f} MB of memory")
+    say(f"they take {max(0.1, size * size * channels * found.usable / 1e6):,.1f} MB of memory")
     if found.classes:
         say(f"{len(found.classes):,} {'class' if len(found.classes) == 1 else 'classes'} for families that learn them")
     else:

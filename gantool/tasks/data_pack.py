@@ -90,7 +90,7 @@ def pack_data(
     """
     out = Path(out)
     if out.suffix.lower() != ".zip":
-        raise UsageError(f"{out} is not called .zip.", f"Write {out.name}.zip.")
+        raise UsageError(f"{out} is not called .zip.", f"Write {out.with_suffix('.zip').name}.")
     if not 1 <= size <= MOST or (limit is not None and limit < 1):
         raise ValueError(f"size is {size}, limit {limit}")
     check_target(out, overwrite=False)

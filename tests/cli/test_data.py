@@ -1,0 +1,86 @@
+"""`gantool data` on the command line: what it prints, what it refuses, its exit codes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture
+def pets(here):
+    """pets/: 12 cats and 11 dogs of 20 × 16 pixels, and a file that is no picture."""
+    random = np.random.default_rng(1)
+    for k in range(23):
+        path = Path("pets", "cat" if k < 12 else "dog", f"{k}.png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(random.integers(0, 256, (16, 20, 3), dtype=np.uint8)).save(path)
+    Path("pets/dog/no.png").write_text("nothing to see")
+
+
+def test_check_says_what_there_is(cli, pets):
+    said = cli("data", "check", "pets", "--size", "16")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[:3] == [
+        "data      pets (folder)",
+        "pictures  24, 23 of them usable",
+        "damaged   dog/no.png: not a picture but seems to be a text file",
+    ]
+    assert "size      all 20 × 16 px" in lines
+    assert "colour    23 in colour, 0 grey" in lines
+    assert [line.split() for line in lines if "cat" in line or line.startswith("1 ")] == [
+        ["0", "cat", "12"],
+        ["1", "dog", "11"],
+    ]
+    assert "  23 pictures are not square, and only the middle would be used (--crop)" in lines
+    assert said.err == "Warning: 1 picture of 24 cannot be read.\n"
+
+
+def test_check_as_json(cli, pets):
+    data = cli("data", "check", "pets", "--json", "--quiet").data
+    assert (data["pictures"], data["usable"], data["kind"], data["grey"]) == (24, 23, "folder", 0)
+    assert data["bad"] == [["dog/no.png", "not a picture but seems to be a text file"]]
+    assert data["classes"] == [{"label": 0, "name": "cat", "count": 12}, {"label": 1, "name": "dog", "count": 11}]
+    assert data["largest"] == data["smallest"] == {"width": 20, "height": 16, "count": 23}
+
+
+def test_nothing_usable_is_a_failure_with_a_result(cli, here):
+    Path("bad").mkdir()
+    Path("bad/1.png").write_text("nothing")
+    said = cli("data", "check", "bad")
+    assert said.code == 1
+    assert "pictures  1, 0 of them usable" in said.out
+    assert "Nothing is usable" in said.err
+
+
+def test_what_is_no_data_is_an_error(cli, here):
+    said = cli("data", "check", "gone")
+    assert said.code == 1
+    assert said.err.startswith("Error: There is no file gone.")
+    Path("a.csv").write_text("label,a,b,c,d\n1,0,0,300,0\n")
+    assert "a.csv, line 2, column 4: '300' is no grey value" in cli("data", "check", "a.csv").err
+
+
+def test_pack_prints_the_file_and_names_what_was_left_out(cli, pets):
+    said = cli("data", "pack", "pets", "pets.zip", "--size", "16")
+    assert (said.code, said.out) == (0, "pets.zip\n")
+    assert "Left out: dog/no.png is not a picture but seems to be a text file.\n" in said.err
+    assert "23 pictures of 16 × 16 px, 2 classes, " in said.err
+    data = cli("data", "check", "pets.zip", "--size", "16", "--json").data
+    assert (data["usable"], [one["count"] for one in data["classes"]]) == (23, [12, 11])
+    again = cli("data", "pack", "pets", "pets.zip")
+    assert again.code == 1
+    assert "pets.zip exists already" in again.err
+
+
+def test_options_of_pack(cli, pets):
+    words = ("--size", "8", "--crop", "squash", "--no-labels", "--limit", "5", "--json")
+    data = cli("data", "pack", "pets/cat", "cats.zip", *words).data
+    assert (data["pictures"], data["classes"], data["size"], data["file"]) == (5, 0, 8, "cats.zip")
+    assert cli("data", "pack", "pets", "a.zip", "--crop", "random").code == 2
+    assert cli("data", "pack", "pets", "a.tar").code == 2
+    assert cli("data", "pack", "pets", "a.zip", "--limit", "0").code == 2
+    assert not Path("a.zip").exists()
