@@ -9,25 +9,21 @@ from PIL import Image
 
 from gantool.data.decode import Pixels
 
-Crop = Literal["centre", "random", "squash"]
-
 MARGIN = 1.125
-"""How much larger than the square a picture becomes before a random part of it is cut out."""
+"""How much larger than what is trained on a square is from which random parts are cut out."""
 
 
-def square(pixels: Pixels, size: int, crop: Crop = "centre", place: tuple[float, float] = (0.5, 0.5)) -> Pixels:
+def square(pixels: Pixels, size: int, crop: Literal["centre", "squash"] = "centre") -> Pixels:
     """A picture as a square.
 
-    "centre" brings the shorter side to `size` and cuts out the middle, "random" brings it to round(1.125 `size`) and
-    cuts out the part at `place`, "squash" brings both sides to `size`. Resizing is Pillow's: Lanczos with a = 3 where
-    pictures shrink, bicubic with a = -0.5 where they grow, both antialiased; a picture of that very
-    size stays as it is.
+    "centre" brings the shorter side to `size` and cuts out the middle, "squash" brings both sides to `size`. Resizing
+    is Pillow's: Lanczos with a = 3 where pictures shrink, bicubic with a = -0.5 where they grow, both antialiased; a
+    picture of that very size stays as it is.
 
     Args:
         pixels: (H, W, 3) uint8.
         size: side of the square in pixels.
         crop: what becomes of pictures that are not square.
-        place: where a random part lies, (down, across), each from 0 (top, left) to 1 (bottom, right).
 
     Returns:
         (size, size, 3) uint8, contiguous, never a view of `pixels`.
@@ -36,16 +32,9 @@ def square(pixels: Pixels, size: int, crop: Crop = "centre", place: tuple[float,
     if crop == "squash":
         return _resized(pixels, (0, 0, width, height), size, shrinking=width * height > size * size)
     short = min(height, width)
-    target = round(MARGIN * size) if crop == "random" else size
-    side = short * size / target  # of what is cut out, before resizing
-    step = min(1.0, short / target)  # whole pixels of the larger of the two pictures
-    corner = []
-    for length, where in ((height, place[0]), (width, place[1])):
-        last = (length * target - short * size) // min(short, target)  # the place of the last window, in steps
-        corner.append(step * (min(int(where * (last + 1)), last) if crop == "random" else last // 2))
-    top, left = corner
-    box = (left, top, min(left + side, width), min(top + side, height))
-    return _resized(pixels, box, size, shrinking=target < short)
+    step = min(1.0, short / size)  # a whole pixel of the larger of the two pictures
+    left, top = ((length - short) * size // min(short, size) // 2 * step for length in (width, height))
+    return _resized(pixels, (left, top, left + short, top + short), size, shrinking=size < short)
 
 
 def _resized(pixels: Pixels, box: tuple[float, float, float, float], size: int, *, shrinking: bool) -> Pixels:
@@ -53,5 +42,7 @@ def _resized(pixels: Pixels, box: tuple[float, float, float, float], size: int, 
     left, top, right, bottom = box
     if right - left == bottom - top == size:  # `box` then lies on whole pixels
         return np.array(pixels[int(top) : int(bottom), int(left) : int(right)], order="C")
+    height, width = pixels.shape[:2]
+    box = (left, top, min(right, width), min(bottom, height))  # sums of fractions may be a hair too large
     how = Image.Resampling.LANCZOS if shrinking else Image.Resampling.BICUBIC
     return np.array(Image.fromarray(pixels).resize((size, size), how, box=box), order="C")
