@@ -206,6 +206,7 @@ def _head(facts: _Facts) -> str:
         "Started": _text(info.get("started")),
         "Ended": _text(info.get("ended")) if facts.status != "running" else "",
         "Training time": duration(facts.seconds) if facts.seconds else "",
+        "Pictures seen": f"{facts.log[-1]['images']:,.0f}" if facts.log and "images" in facts.log[-1] else "",
         "Device": _text(info.get("device")),
         "Versions": ", ".join(f"{name} {value}" for name, value in versions.items()),
     }
@@ -228,9 +229,10 @@ def _curves(facts: _Facts) -> list[str]:
         return [html.paragraph("There are no logged losses.")]
     stages = boundaries(facts.log)
     shown = [(panel.title, drawn(panel, stages, f"area-{n}")) for n, panel in enumerate(panels(facts.log))]
+    parted = "Dashed lines part the stages, numbered above. " if len(stages) > 1 else ""
     text = (
         "Points are logged values, lines their moving average within a stage (over a tenth of its points). "
-        "Dashed lines part the stages, numbered above. Values far from the rest are left outside and counted."
+        f"{parted}Values far from the rest are left outside and counted."
     )
     return [html.paragraph(text, "soft"), html.plots(shown)]
 

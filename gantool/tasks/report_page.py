@@ -53,7 +53,7 @@ code, pre { font: .875rem/1.5 ui-monospace, monospace; }
 pre { background: var(--panel); padding: .6rem .8rem; margin: .3rem 0 1rem;
   white-space: pre-wrap; overflow-wrap: anywhere; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 27rem), 1fr)); gap: 1.2rem; }
-svg.plot { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; }
+svg.plot { display: block; width: 100%; height: auto; overflow: visible; font: 12px system-ui, sans-serif; }
 .plot text { fill: var(--soft); } .plot .note { font-size: 11px; }
 .plot .grid { stroke: var(--rule); stroke-width: .7; } .plot .axis { stroke: var(--soft); }
 .plot .stage { stroke: var(--soft); stroke-dasharray: 3 3; stroke-width: .8; }

@@ -116,7 +116,10 @@ def _grid(x: Scale, y: Scale) -> str:
 
 
 def _boundaries(x: Scale, boundaries: Sequence[tuple[float, str]]) -> str:
-    parts = []
+    """Nothing where there is but one stage."""
+    parts: list[str] = []
+    if len(boundaries) < 2:
+        return ""
     starts = [x(step) for step, _ in boundaries]
     for i, (_, label) in enumerate(boundaries):
         end = starts[i + 1] if i + 1 < len(starts) else float(WIDTH - RIGHT)

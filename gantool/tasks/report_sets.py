@@ -10,6 +10,7 @@ from gantool.data.sheet import contact_sheet
 from gantool.errors import GantoolError
 from gantool.family import InterpolateRequest, Interpolates, SampleRequest
 from gantool.tasks import report_page as html
+from gantool.tasks.balance import EARLY
 from gantool.tasks.curves import WATCHED, Panel, boundaries, is_number, panels, whole
 from gantool.tasks.report_pictures import LARGEST_PREVIEW, image
 from gantool.tasks.report_plot import plot, thinned
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 ROWS = 8  # of samples of a model without classes
 MOST_COLUMNS = 16
+CELL = 56  # pixels that a small picture is enlarged to at most
 MOST_CLASSES = 20  # rows of samples
 SHEETS = 6  # previews shown
 ROOM = 320  # pixels that a preview is wide at most
@@ -41,8 +43,9 @@ def grids(model: GanModel, seeds: Sequence[int], names: Sequence[str]) -> list[s
             parts = _rows_of_classes(model, seeds, classes, names)
         else:
             many = range(seeds[0], seeds[0] + ROWS * len(seeds))
-            parts = [_strip(model, SampleRequest(many), len(seeds), f"seeds {many[0]} to {many[-1]}", "Samples")]
-        if isinstance(model, Interpolates) and len(seeds) > 1:
+            grid = _sheet(model, SampleRequest(many), len(seeds), f"seeds {many[0]} to {many[-1]}", "Samples")
+            parts = [html.figure(grid, _factor(model))]
+        if len(seeds) > 1:
             parts += _way(model, seeds[:2], classes)
     except (GantoolError, ValueError) as error:  # a request the family refuses; NaN in the pictures
         return [html.paragraph(f"No samples could be drawn: {error}", "warn")]
@@ -53,21 +56,27 @@ def _rows_of_classes(model: GanModel, seeds: Sequence[int], classes: int, names:
     shown = thinned(classes, MOST_CLASSES)
     rest = f", {len(shown)} of {classes} classes" if len(shown) < classes else ""
     text = f"Seeds {seeds[0]} to {seeds[-1]} from left to right, the same noise for each class{rest}."
-    rows = [html.paragraph(text, "soft")]
+    rows = []
     for label in shown:
         name = names[label] if label < len(names) else str(label)
         request = SampleRequest(seeds, labels=[label] * len(seeds))
-        rows.append(_strip(model, request, len(seeds), name, f"Samples of class {name}"))
-    return rows
+        rows.append(_sheet(model, request, len(seeds), name, f"Samples of class {name}"))
+    return [html.paragraph(text, "soft"), html.figures(rows, _factor(model))]
 
 
-def _strip(model: GanModel, request: SampleRequest, columns: int, caption: str, alt: str) -> str:
-    drawn = model.sample(request)
-    sheet = contact_sheet(list(to_uint8(drawn)), columns=columns, gap=1)
-    return html.figure(image(sheet, alt, caption), html.enlargement(drawn.shape[-2], drawn.shape[-1], 64))
+def _sheet(model: GanModel, request: SampleRequest, columns: int, caption: str, alt: str) -> html.Image:
+    return image(contact_sheet(list(to_uint8(model.sample(request))), columns=columns, gap=1), alt, caption)
 
 
-def _way(model: Interpolates, seeds: Sequence[int], classes: int) -> list[str]:
+def _factor(model: GanModel) -> int:
+    size = model.stages()[-1].size
+    return html.enlargement(*size, CELL)
+
+
+def _way(model: GanModel, seeds: Sequence[int], classes: int) -> list[str]:
+    """Nothing for a model that cannot."""
+    if not isinstance(model, Interpolates):
+        return []
     labels = [0] * len(seeds) if classes else None
     frames = [to_uint8(frame)[0] for frame in model.interpolate(InterpolateRequest(seeds, 9, labels))]
     sheet = contact_sheet(frames, columns=len(frames), gap=1)
@@ -112,7 +121,9 @@ def watched(run: Run) -> list[str]:
     checks = whole(entries, ("total", "stage", "step"))
     found = [panel for panel in panels(checks, WATCHED) if panel.name in {group.name for group in WATCHED}]
     if not rows and found:
-        parts.append(html.paragraph("Neither imbalance of the players nor collapse of the samples was found."))
+        early = max(entry["step"] for entry in checks) <= EARLY
+        nothing = "Neither imbalance of the players nor collapse of the samples was found."
+        parts.append(html.paragraph(f"Too short to judge: that begins after step {EARLY}." if early else nothing))
     stages = boundaries(checks)
     plots = [(panel.title, drawn(panel, stages, f"area-{100 + number}")) for number, panel in enumerate(found)]
     return [html.section("Watched while it trained", *parts, html.plots(plots) if plots else "")]

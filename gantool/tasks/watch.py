@@ -29,6 +29,7 @@ Labels = npt.NDArray[np.int64]
 Reals = Callable[[int], tuple[Pixels, Labels | None]]
 
 WATCH = "watch.jsonl"
+EARLY_SHARE = 0.1  # of the steps: until then samples are still alike because they are blurs
 CHECKS = 20  # of samples in a run, when nobody says how often
 SAMPLES, PAIRS = 64, 64
 MOST_CLASSES = 16  # drawn of a conditional model, so that each has pairs
@@ -113,7 +114,8 @@ class Watch:
         except (GantoolError, ValueError) as error:  # NaN in the pictures
             self.say(f"Samples of step {progress.state.total} were not watched for collapse: {error}")
             return
-        self._warn(progress, self._collapse(figures, progress.state.step), figures)
+        late = progress.state.step > max(EARLY, EARLY_SHARE * progress.stage.steps)
+        self._warn(progress, self._collapse(figures, late), figures)
 
     def _samples(self) -> Pixels:
         """(SAMPLES, h, w, 3), reduced as they come."""
@@ -124,15 +126,15 @@ class Watch:
             parts.append(_small(to_uint8(self.model.sample(SampleRequest(seeds, labels=labels)))))
         return np.concatenate(parts)
 
-    def _collapse(self, figures: dict[str, float], step: int) -> list[Finding]:
+    def _collapse(self, figures: dict[str, float], late: bool) -> list[Finding]:
         found = []
         alike, usual = figures["ms_ssim"], figures["ms_ssim_real"]
         room = min(TOO_ALIKE, (1 - usual) / 2)
         text = (
-            f"Samples collapse: they resemble each other with MS-SSIM {alike:.2f}, real pictures with {usual:.2f}. "
+            f"Samples{' of a class' if self.labels else ''} collapse: they resemble each other with MS-SSIM "
+            f"{alike:.2f}, real pictures with {usual:.2f}. "
             f"{advice_diverse(self.balance.config)}"
         )
-        late = step > EARLY
         if self.alarms.judge("samples collapse", bad=late and alike > usual + room, well=alike < usual + room / 2):
             found.append(Finding("samples collapse", text))
         if "coverage" not in figures:

@@ -16,9 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from gantool.data.image import load_picture, to_tensor
+from gantool.data.image import load_picture, to_tensor, to_uint8
+from gantool.engine.model import Stage
 from gantool.errors import RunError, UsageError
-from gantool.family import SampleRequest
+from gantool.family import DataShape, SampleRequest
 from gantool.metrics.single_image import diversity, patch_swd_pyramid
 from gantool.tasks.report import report
 from gantool.tasks.report_page import enlargement, facts
@@ -34,6 +35,7 @@ from gantool.tasks.report_plot import (
     thinned,
     tick_label,
 )
+from gantool.tasks.report_sets import grids
 from gantool.tasks.runs import Run, open_run
 from gantool.tasks.sample import sample
 from gantool.tasks.train import train
@@ -547,3 +549,174 @@ def test_small_things() -> None:
     assert [enlargement(*s) for s in ((68, 100), (20, 30), (188, 250), (1000, 2000))] == [3, 6, 1, 1]
     assert facts({"a": "", "<": ">"}) == "<dl><dt>&lt;</dt><dd>&gt;</dd></dl>"
     assert float(to_tensor(np.zeros((1, 1, 3), np.uint8)).mean()) == -1.0
+
+
+# ---- runs on data sets -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """An AC-GAN that has seen a few of scikit-learn's digits."""
+    folder = tmp_path_factory.mktemp("digits")
+    return train(
+        "acgan",
+        "builtin:digits",
+        preset="tiny",
+        seed=5,
+        device="cpu",
+        steps=14,
+        log_every=1,
+        preview_every=2,
+        out=folder,
+    )
+
+
+@pytest.fixture
+def copied(digits: Run, tmp_path: Path) -> Run:
+    shutil.copytree(digits.path, tmp_path / "copied")
+    return open_run(tmp_path / "copied")
+
+
+def test_page_of_a_run_on_a_set(digits: Run) -> None:
+    path = report(digits, samples=3, seed=4)
+    page, text = read(path), words(path)
+    # a row for each class, a way from one to another, six of seven previews
+    assert len(page.images) == 10 + 1 + 6
+    for word in (
+        "AC-GAN: digits",
+        "1,797",
+        "10: 0, 1, 2, 3",
+        "grey pictures",
+        "builtin",
+        "16 × 16 pixels",
+        "Pictures seen",
+    ):
+        assert word in text
+    assert "gantool train acgan builtin:digits --config" in text
+    assert "Reconstruction" not in text
+    assert "Too short to judge: that begins after step 200." in text
+    shown = [re.match(r"Preview of step (\d+)", image["alt"] or "") for image in page.images]
+    assert [int(found[1]) for found in shown if found] == [2, 4, 6, 10, 12, 14]
+    # Ten numbers in five plots, and two plots of two curves from the watch.
+    assert len(page.polylines) == 10 + 4
+    assert page.tags.count("svg") == 5 + 2
+    assert text.count("discriminator") >= 2
+    assert "images" not in page.text
+
+
+def test_grid_is_what_the_sample_command_draws(digits: Run, tmp_path: Path) -> None:
+    page = read(report(digits, samples=3, seed=4, to=tmp_path / "r.html"))
+    model = digits.load("cpu")
+    for label, row in enumerate(page.pixels("Samples of class")):
+        own = to_uint8(model.sample(SampleRequest([4, 5, 6], labels=[label] * 3)))
+        assert row.shape == (18, 3 * 17 + 1, 3)
+        for column in range(3):
+            np.testing.assert_array_equal(row[1:17, 1 + 17 * column : 17 + 17 * column], own[column])
+    (way,) = page.pixels("A way through latent space")
+    ends = to_uint8(model.sample(SampleRequest([4, 5], labels=[0, 0])))
+    assert way.shape == (18, 10 * 17 + 1, 3)
+    np.testing.assert_array_equal(way[1:17, 1:17], ends[0])
+    np.testing.assert_array_equal(way[1:17, -17:-1], ends[1])
+
+
+def test_curves_of_a_plot_share_its_axes(copied: Run) -> None:
+    lines = [{"total": t, "stage": 0, "step": t, "seconds": t, "d_loss": 1, "g_loss": 3} for t in range(1, 21)]
+    (copied.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path = report(copied, samples=1)
+    one, two = read(path).polylines[:2]
+    np.testing.assert_allclose(one, [(62 + t / 20 * 566, 190 - 0.1 / 2.2 * 168) for t in range(1, 21)], atol=0.051)
+    np.testing.assert_allclose(two, [(62 + t / 20 * 566, 190 - 2.1 / 2.2 * 168) for t in range(1, 21)], atol=0.051)
+    html = path.read_text()
+    assert 'aria-label="discriminator: 20 values, the last one 1; generator: 20 values, the last one 3"' in html
+    assert '<figcaption class="legend"><span>discriminator</span><span class="k1">generator</span>' in html
+    assert html.count('<polyline class="line k1"') == 1 + 2  # and the two of the watch
+    assert 'class="stage"' not in html  # one stage has no boundary
+
+
+def test_shares_are_drawn_from_0_to_1(copied: Run) -> None:
+    lines = [{"total": t, "stage": 0, "step": t, "seconds": t, "acc_real": 0.9, "acc_fake": 0.7} for t in (1, 2, 3)]
+    (copied.path / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    one, two = read(report(copied, samples=1)).polylines[:2]
+    for line, value in ((one, 0.9), (two, 0.7)):
+        assert [y for _, y in line] == pytest.approx([190 - (value + 0.05) / 1.1 * 168] * 3, abs=0.051)
+
+
+def test_warnings_are_told_with_their_step(copied: Run) -> None:
+    entries = [
+        {
+            "total": 300,
+            "stage": 0,
+            "step": 300,
+            "warnings": [{"kind": "a", "text": f"The discriminator wins {HOSTILE}"}],
+        },
+        {"total": 400, "stage": 0, "step": 400, "ms_ssim": 0.9, "ms_ssim_real": 0.2, "warnings": [{"text": "Alike."}]},
+        {"total": 500, "stage": 0, "step": 500, "ms_ssim": 0.9, "warnings": "odd"},
+        {"total": 600, "warnings": [7, {"kind": "b"}]},
+    ]
+    (copied.path / "watch.jsonl").write_text("".join(json.dumps(e) + "\n" for e in entries))
+    path = report(copied, samples=1)
+    rows = re.findall(r'<th scope="row">(\d+)</th><td>(.*?)</td>', path.read_text())
+    assert [(step, unescape(text)) for step, text in rows] == [
+        ("300", f"The discriminator wins {HOSTILE}"),
+        ("400", "Alike."),
+        ("600", ""),
+    ]
+    assert "Neither" not in words(path)
+    read(path)
+
+
+def test_a_watch_without_findings(copied: Run) -> None:
+    entry = {"total": 300, "stage": 0, "step": 300, "ms_ssim": 0.3, "ms_ssim_real": 0.2, "warnings": []}
+    (copied.path / "watch.jsonl").write_text(json.dumps(entry))
+    assert "Neither imbalance of the players nor collapse of the samples was found." in words(report(copied, samples=1))
+
+
+def test_a_set_without_watch_or_previews(copied: Run) -> None:
+    (copied.path / "watch.jsonl").unlink()
+    shutil.rmtree(copied.path / "previews")
+    change(copied, data={"kind": "set", "path": HOSTILE, "classes": [HOSTILE] * 300, "pictures": "many"})
+    path = report(open_run(copied.path), samples=1)
+    page = read(path)
+    assert len(page.images) == 10
+    assert "Watched" not in page.text
+    assert f"300: {HOSTILE}" in page.text
+    assert page.text.count("onerror") < 130
+    assert path.read_text().count("</style>") == 1
+
+
+def test_unlabelled_sets_have_a_grid() -> None:
+    model = Grid(0)
+    parts = Page("".join(grids(model, range(7, 12), [])))  # type: ignore[arg-type]
+    (sheet,) = parts.pixels("Samples")
+    assert sheet.shape == (8 * 9 + 1, 5 * 9 + 1, 3)
+    assert [sheet[9 * (i // 5) + 1, 9 * (i % 5) + 1, 0] for i in range(40)] == list(range(7, 47))
+    assert "seeds 7 to 46" in parts.text
+
+
+def test_many_classes_are_spread() -> None:
+    parts = Page("".join(grids(Grid(100), [3, 4], ["cat", HOSTILE])))  # type: ignore[arg-type]
+    assert len(parts.images) == 20
+    assert "20 of 100 classes" in parts.text
+    captions = [(image["alt"] or "").split(",")[0] for image in parts.images]
+    assert captions[0] == "Samples of class cat"
+    assert captions[1:] == [f"Samples of class {round(i * 99 / 19)}" for i in range(1, 20)]
+    assert "No samples could be drawn" in "".join(grids(BrokenGrid(3), [3, 4], []))  # type: ignore[arg-type]
+
+
+class Grid:
+    """Draws pictures of one grey: the seed."""
+
+    def __init__(self, classes: int) -> None:
+        self.shape = DataShape(8, 8, 1, classes)
+
+    def stages(self) -> list[Stage]:
+        return [Stage(0, "training", 1, (8, 8))]
+
+    def sample(self, request: SampleRequest) -> torch.Tensor:
+        grey = torch.tensor(list(request.seeds)).view(-1, 1, 1, 1) / 127.5 - 1
+        return grey.expand(-1, 1, 8, 8)
+
+
+class BrokenGrid(Grid):
+    def sample(self, request: SampleRequest) -> torch.Tensor:
+        return super().sample(request) * torch.nan

@@ -23,6 +23,7 @@ from gantool.family import DataShape, SampleRequest
 from gantool.game.options import GameConfig
 from gantool.metrics.collapse import coverage, nearest_classes, pair_similarity
 from gantool.tasks.balance import EARLY, WINDOW, Alarms, Balance
+from gantool.tasks.train import train
 from gantool.tasks.watch import SAMPLES, Reals, Watch, _like, _small, _spread, read_watch
 
 GOOD = {"acc_real": 0.8, "acc_fake": 0.75, "grad_d": 2.0, "grad_g": 1.0}
@@ -293,6 +294,12 @@ def test_early_checks_raise_no_alarm(run: RunDir) -> None:
     assert said == []
     watching.step(at(EARLY + 100))
     assert len(said) == 2
+    watching, said = watch(run, Drawn([5]), every=500)
+    for step in range(500, 2501, 500):
+        watching.step(at(step, steps=20_000))
+    assert said == []  # nor in the first tenth of a long run
+    watching.step(at(3000, steps=20_000))
+    assert len(said) == 2
 
 
 def test_without_labels_there_is_no_coverage(run: RunDir) -> None:
@@ -316,7 +323,7 @@ def test_a_conditional_model_is_compared_within_classes(run: RunDir) -> None:
     watching.step(at(500))
     watching.step(at(1000))
     assert len(said) == 1
-    assert "Samples collapse" in said[0]
+    assert "Samples of a class collapse" in said[0]
     entry = read_watch(run)[0]
     assert entry["ms_ssim"] == pytest.approx(1)
     assert entry["coverage"] == 1
@@ -419,6 +426,27 @@ def test_a_torn_log_is_read_as_far_as_it_goes(run: RunDir) -> None:
     (run.path / "watch.jsonl").write_text("\n".join([*lines, json.dumps({"total": 5, "warnings": ["x"]})]))
     assert [(e["total"], e.get("ms_ssim")) for e in read_watch(run)] == [(2, None), (5, None), (5, 2)]
     assert read_watch(RunDir(run.path / "nowhere")) == []
+
+
+def test_watching_does_not_change_what_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, with samples drawn and real pictures read every second step."""
+
+    def weights(folder: str) -> dict[str, torch.Tensor]:
+        words = {"preset": "tiny", "steps": 8, "seed": 1, "device": "cpu", "preview_every": 2, "log_every": 1}
+        run = train("acgan", "builtin:digits", out=tmp_path / folder, **words)
+        assert len(read_watch(run.dir)) == (4 if folder == "watched" else 0)
+        return run.load("cpu").state_dict()
+
+    watched = weights("watched")
+    monkeypatch.setattr(
+        "gantool.tasks.train.Watch", lambda *_: SimpleNamespace(**dict.fromkeys(EVENTS, lambda *_: None))
+    )
+    alone = weights("alone")
+    assert watched.keys() == alone.keys()
+    assert all(torch.equal(watched[name], alone[name]) for name in alone)
+
+
+EVENTS = ("step", "stage_end", "run_end")
 
 
 def test_a_check_at_64_pixels_takes_less_than_two_seconds(run: RunDir) -> None:
