@@ -20,9 +20,13 @@ def test_centre_is_the_middle_of_the_whole_picture_resized():
     wide, tall = noise(96, 160), noise(40, 24)
     np.testing.assert_array_equal(square(wide, 48), whole(wide, 80, 48, LANCZOS)[:, 16:64])
     np.testing.assert_array_equal(square(tall, 48), whole(tall, 48, 80, BICUBIC)[16:64])
-    odd = noise(101, 64)  # 37 too many: the middle begins at 18
-    inner = slice(3, -3)  # the others also see what lies beside the cut
-    np.testing.assert_array_equal(square(odd, 32)[inner], whole(odd[18:82], 32, 32, LANCZOS)[inner])
+
+
+def test_the_middle_begins_at_a_whole_pixel():
+    rows = np.repeat(np.arange(101, dtype=np.uint8)[:, None, None], 64, axis=1).repeat(3, axis=2)
+    got = square(rows, 32)[3:-3, :, 0]  # 37 rows are too many, so that it begins at row 18
+    expected = 18 + 2 * np.arange(32)[3:-3, None] + 0.5
+    assert np.abs(got - expected).max() <= 0.5
 
 
 def test_a_picture_of_the_size_is_kept_and_copied():
