@@ -11,7 +11,7 @@ from gantool.game.options import WITH_TARGETS, GameConfig
 
 EARLY = 200  # steps: until then anything may happen
 WINDOW = 20  # entries of the log that are judged together
-WINS, WON_NO_MORE = 0.98, 0.95  # share of reals and of fakes judged rightly
+WINS, WON_NO_MORE = 0.98, 0.9  # share of reals and of fakes judged rightly
 LOSES, LOST_NO_MORE = 0.55, 0.6  # the mean of the two shares; 0.5 is guessing
 EXPLODES, EXPLODES_NO_MORE = 100, 30  # times the gradient norm of the beginning
 
