@@ -82,7 +82,7 @@ PRESETS = {
     ),
     "fast": Preset(
         "for a CPU or for impatience: convolutions of 16 and 32 channels, minutes",
-        {"arch": "light", "size": 28, "nz": 64, "steps": 12_000, "ema": 0.999},
+        {"arch": "light", "size": 28, "nz": 64, "lr_g": 5e-4, "lr_d": 5e-4, "ema": 0.999, "steps": 12_000},
     ),
     "tiny": Preset(
         "for tests: seconds, and no picture worth looking at",

@@ -56,6 +56,25 @@ class MLPDiscriminator(nn.Module):
         return scores.squeeze(1)
 
 
+class ProjectionGenerator(ConvGenerator):
+    """z (N, nz) and labels (N,) to pictures: the class is told by batch norm (Miyato and Koyama 2018).
+
+    Theirs is residual; this one has the layout of their group's plain networks, whose first batch norm has a gain and
+    a bias for each unit: with one for each channel, so few layers could not draw classes apart.
+    """
+
+    def __init__(self, config: CGANConfig, shape: DataShape) -> None:
+        super().__init__(
+            config.nz,
+            shape.height,
+            shape.channels,
+            config.ngf,
+            layout="sngan",
+            classes=shape.classes,
+            condition="norm",
+        )
+
+
 class ProjectionDiscriminator(ConvDiscriminator):
     """Scores of a convolutional discriminator, plus the inner product of its features with the class's vector.
 
@@ -67,6 +86,7 @@ class ProjectionDiscriminator(ConvDiscriminator):
             shape.height,
             shape.channels,
             config.ndf,
+            layout="sngan",
             norm=config.norm_d,
             dropout=config.dropout,
             minibatch_std=config.minibatch_std,
@@ -87,17 +107,9 @@ def networks(config: CGANConfig, shape: DataShape) -> tuple[nn.Module, nn.Module
         raise ValueError("a conditional GAN needs classes")
     if config.arch == "mlp":
         return MLPGenerator(config, shape), MLPDiscriminator(config, shape)
-    generator = ConvGenerator(
-        config.nz,
-        shape.height,
-        shape.channels,
-        config.ngf,
-        classes=shape.classes,
-        condition="norm" if config.arch == "projection" else "concat",
-    )
     if config.arch == "projection":
-        return generator, ProjectionDiscriminator(config, shape)
-    return generator, ConvDiscriminator(
+        return ProjectionGenerator(config, shape), ProjectionDiscriminator(config, shape)
+    return ConvGenerator(config.nz, shape.height, shape.channels, config.ngf, classes=shape.classes), ConvDiscriminator(
         shape.height,
         shape.channels,
         config.ndf,
