@@ -184,7 +184,7 @@ def _is_file(member: zipfile.ZipInfo, name: str) -> bool:
     parts = name.split("/")
     hidden = "__MACOSX" in parts or any(part.startswith(".") and part not in (".", "..") for part in parts)
     link = stat.S_ISLNK(member.external_attr >> 16)  # the Unix mode, where the archive has one
-    return not (not name or name.endswith("/") or hidden or link)
+    return not (name.endswith("/") or hidden or link)
 
 
 def _damaged(label: Path, reason: str) -> DataError:

@@ -173,6 +173,17 @@ def test_names_that_lead_out_of_a_zip_are_only_labels(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a.zip"]
 
 
+def test_a_member_without_a_name_is_left_out(tmp_path):
+    path = archive(tmp_path / "a.zip", {"?": grey(1), "a.png": grey(2)})
+    data = path.read_bytes()
+    start = data.rindex(b"PK\x01\x02", 0, data.index(b"a.png", data.index(b"PK\x01\x02")))  # the table's second entry
+    entry = data.index(b"PK\x01\x02")  # its first: the length of the name becomes 0, and the name a comment
+    length = start - entry - 46
+    patched = data[: entry + 28] + bytes([0, 0, 0, 0, length, 0]) + data[entry + 34 :]
+    path.write_bytes(patched)
+    assert shades(open_labelled(path)) == [2]
+
+
 def test_a_table_that_is_a_bomb_or_damaged_is_refused(tmp_path, monkeypatch):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
