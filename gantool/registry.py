@@ -75,6 +75,9 @@ def get(name: str) -> FamilySpec:
                 f"The family {name} ({entry.origin}) cannot be loaded: {entry.problem}.",
                 "Update or uninstall that package.",
             )
+    homes = [spec.name for spec in families().values() if name in spec.presets]
+    if homes:
+        raise UsageError(f"{name} is a preset, not a family.", f"gantool train {homes[0]} DATA --preset {name}")
     near = difflib.get_close_matches(name, families(), n=1)
     raise UsageError(
         f"There is no family {name!r}.",

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gantool.engine.budget import PROBE, WARM_UP, Budget
+from gantool.engine.budget import WARM_UP, Budget
 from gantool.engine.checkpoint import (
     State,
     find_checkpoint,
@@ -184,7 +184,8 @@ class Trainer:
 
     def _after_step(self, metrics: Metrics) -> None:
         progress, state = self.progress, self.progress.state
-        if self.budget is not None and state.step in (WARM_UP, PROBE):
+        due = self.budget is not None and self.budget.is_due(state.stage, state.step)
+        if due or (self.budget is not None and state.step == WARM_UP):
             synchronize(self.model.device)
         # From step to step, so that waiting for the device counts wherever it happens; saving does not.
         seconds, self.clock = time.monotonic() - self.clock, time.monotonic()
@@ -193,8 +194,9 @@ class Trainer:
         progress.session_steps += 1
         if self.budget is not None and state.step == WARM_UP:
             self.entered = (state.step, state.seconds)  # the first steps of a stage are slower than the rest
-        if self.budget is not None and state.step == PROBE:
+        if self.budget is not None and due:
             self._fit_budget(self.budget)
+            self.entered = (state.step, state.seconds)
         last = state.step >= progress.stage.steps
         progress.fresh = self._logs(state.step)
         if progress.fresh:
@@ -203,8 +205,8 @@ class Trainer:
         for callback in self.callbacks:
             callback.step(progress)
         self.clock += time.monotonic() - before  # what a callback takes, such as a measurement, is no training
-        due = self.world.first and not last and time.monotonic() - self.saved_at >= self.settings.save_every
-        stop, save = self.world.any(self.stop(), due)
+        late = self.world.first and not last and time.monotonic() - self.saved_at >= self.settings.save_every
+        stop, save = self.world.any(self.stop(), late)
         if stop:
             self._save()
             raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {shlex.quote(str(self.run.path))}")

@@ -44,6 +44,14 @@ def test_a_stage_that_is_over_and_the_last() -> None:
     assert budget(10, [5, 8], [1, 1]).fit(1, 5, 0.0, 5.0) == [8]
 
 
+def test_the_last_stage_is_fitted_again_and_again() -> None:
+    one = budget(10, [5000], [1])
+    assert [step for step in range(5000) if one.is_due(0, step)] == [6, 24, 96, 384, 1536]
+    two = budget(10, [5000, 5000], [1, 1])
+    assert [step for step in range(5000) if two.is_due(0, step)] == [6]
+    assert two.is_due(1, 24)
+
+
 @pytest.mark.parametrize("limit", [20, 50, 137.0])
 def test_the_planned_time_is_kept(limit: float) -> None:
     steps, costs, speed = [300, 500, 80], [1.0, 2.5, 9.0], 0.1
