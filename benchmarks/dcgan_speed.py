@@ -1,6 +1,6 @@
 """Pictures per second of a DCGAN step at 64 px, batch 128: the plain loop that everyone starts from against gantool.
 
-    python benchmarks/dcgan_speed.py [--device cuda] [--rounds 5] [--batch 128] [--precision bf16] [--json FILE]
+    python benchmarks/dcgan_speed.py [--device cuda] [--rounds 5] [--batch 128] [--precision bf16] [--compile] [--json FILE]
 
 The plain loop has the same networks and weights and does what tutorials do: loss of reals and of fakes backward one
 by one, gradients of the discriminator in the generator's update, too, PyTorch's default Adam, every loss read with
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64)
     parser.add_argument("--steps", type=int, help="a round")
     parser.add_argument("--precision", default="fp32", choices=["fp32", "bf16"])
+    parser.add_argument("--compile", action="store_true", help="gantool's networks, as `gantool train --compile`")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     device = pick_device(args.device)
@@ -105,6 +106,8 @@ def main() -> None:
     reals = [torch.rand(args.batch, 3, args.size, args.size).mul_(2).sub_(1).to(device) for _ in range(4)]
     plain, ours = PlainLoop(g, d, config.nz, reals), Ours(model.to(device), reals, args.precision)
 
+    if args.compile:
+        model.compile_networks()
     steps = args.steps or (50 if device.type != "cpu" else 3)
     times: dict[str, list[float]] = {"plain": [], "gantool": []}
     for _ in range(args.rounds):

@@ -21,6 +21,7 @@ class Settings:
     device: str = opt("auto", "auto, cpu, cuda, cuda:1, mps", group=RUN)
     devices: int = opt(1, "processes that share each batch, one a GPU (or on the CPU)", group=RUN, ge=1, le=64)
     precision: Literal["fp32", "bf16"] = opt("fp32", "bf16: faster on GPUs, and coarser", group=RUN)
+    compile: bool = opt(False, "compile the networks: minutes at first, faster then", group=RUN)
     max_time: float | None = opt(None, "fit the schedule to this time", group=RUN, gt=0)
     save_every: float = opt(60.0, "seconds between checkpoints (0: each step)", group=RUN, ge=0)
     log_every: int = opt(25, "steps between log entries", group=RUN, ge=1)

@@ -177,6 +177,9 @@ class GanModel(nn.Module, ABC):
         """A few pictures from fixed noise, (N, C, H, W)."""
         return self.sample(SampleRequest(seeds))
 
+    def compile_networks(self) -> None:
+        """Have the networks compiled when they are first used; families that gain by it say how."""
+
     def network_sizes(self) -> dict[str, int]:
         """Parameters per network, for people."""
         return {name: sum(p.numel() for p in child.parameters()) for name, child in self.named_children()}

@@ -152,6 +152,8 @@ class Trainer:
             if self.world.size > 1:
                 synchronize_batch_norm(self.model)
                 self.world.broadcast([*self.model.parameters(), *self.model.buffers()])
+            if self.settings.compile:
+                self.model.compile_networks()
             self.clock, self.entered = time.monotonic(), (state.step, state.seconds)
             while state.step < stages[index].steps:
                 ctx.stage, ctx.step, ctx.log = stages[index], state.step, self._logs(state.step + 1)

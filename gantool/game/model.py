@@ -73,6 +73,12 @@ class Game(Sampling, GanModel):
         }
         self.schedule = Schedule(config)
 
+    def compile_networks(self) -> None:
+        """Both, but for a discriminator with a penalty: compiled code has no second derivative."""
+        self.generator.compile(dynamic=False)
+        if not (self.config.gp or self.config.r1):
+            self.discriminator.compile(dynamic=False)
+
     # --- one alternation --------------------------------------------------------------------------------
 
     def train_step(self, batch: Iterator[Batch], ctx: Context) -> Metrics:

@@ -67,6 +67,7 @@ def check_settings(spec: FamilySpec, settings: Settings) -> None:
     for name, flag, why in (
         ("devices", "--devices", "trains one picture in one process; torchrun shares many pictures among several"),
         ("precision", "--precision", "trains in fp32, for its penalties bear nothing less"),
+        ("compile", "--compile", "changes its networks as it grows, and each would be compiled anew"),
         ("preview_every", "--preview-every", "draws its samples at the end of each stage"),
     ):
         if getattr(settings, name) != getattr(Settings(), name):
