@@ -1,6 +1,6 @@
 """Pictures per second of a DCGAN step at 64 px, batch 128: the plain loop that everyone starts from against gantool.
 
-    python benchmarks/dcgan_speed.py [--device cuda] [--rounds 5] [--batch 128] [--precision bf16] [--compile] [--json FILE]
+    python benchmarks/dcgan_speed.py [--device cuda] [--batch 128] [--precision bf16] [--compile] [--json FILE]
 
 The plain loop has the same networks and weights and does what tutorials do: loss of reals and of fakes backward one
 by one, gradients of the discriminator in the generator's update, too, PyTorch's default Adam, every loss read with
