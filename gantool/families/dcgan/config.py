@@ -44,7 +44,16 @@ class DCGANConfig(GameConfig):
             raise ConfigError("--arch sngan has no place for --extra-layers.", "Take --arch examples or radford.")
 
 
-FAST = {"size": 32, "ngf": 32, "ndf": 32, "batch": 32, "steps": 4000, "ema": 0.995}
+FAST = {
+    "size": 32,
+    "ngf": 32,
+    "ndf": 32,
+    "batch": 32,
+    "lr_g": 5e-4,
+    "lr_d": 5e-4,
+    "ema": 0.995,
+    "steps": 4000,
+}
 
 PRESETS = {
     "paper": Preset(
