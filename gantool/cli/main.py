@@ -15,6 +15,7 @@ import typer
 from gantool._version import __version__
 from gantool.cli import apply, data, evaluating, importing, repaint, runs, setup, superres, weights
 from gantool.cli.command import TRAIN, add, remember
+from gantool.cli.ranks import end_when_told, quiet_code
 from gantool.cli.resume import resume
 from gantool.cli.talk import Launched, error_json, print_error, write_line
 from gantool.errors import GantoolError, Interrupted, UsageError
@@ -28,6 +29,7 @@ def main(words: Sequence[str] | None = None) -> NoReturn:
     """Run the command line `words` (sys.argv without the program) and exit with its code."""
     words = list(sys.argv[1:] if words is None else words)
     signal.signal(signal.SIGTERM, _terminated)
+    end_when_told()
     if "--no-color" in words:
         os.environ["NO_COLOR"] = "1"
     for stream in (sys.stdout, sys.stderr):  # file names may hold bytes that are no text
@@ -63,7 +65,7 @@ def run(words: Sequence[str]) -> int:
     except GantoolError as error:
         if os.environ.get("GANTOOL_DEBUG") == "1":
             traceback.print_exc()
-        return _fail(error, as_json)
+        return quiet_code(error) if error.quiet else _fail(error, as_json)
     except BrokenPipeError:
         raise
     except Exception as error:

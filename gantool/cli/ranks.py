@@ -1,16 +1,21 @@
-"""Sharing pictures among the processes that torchrun started. Each trains its own; none waits for another."""
+"""One process among those that torchrun, or --devices, started."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from gantool.cli.talk import Talk
+from gantool.errors import GantoolError, PeerLost
 
 T = TypeVar("T")
+
+LAUNCHED = "GANTOOL_LAUNCHED"  # set in the environment of processes that `--devices` started
+SAID_ELSEWHERE = 76  # exit code of such a process that leaves it to another to say what went wrong
 
 
 def rank_and_world() -> tuple[int, int]:
@@ -19,7 +24,10 @@ def rank_and_world() -> tuple[int, int]:
 
 
 def share(talk: Talk, pictures: Sequence[T]) -> list[T]:
-    """This process's part of the pictures; with several processes, each names itself from here on."""
+    """This process's part of the pictures; with several processes, each names itself from here on.
+
+    Each trains its own; none waits for another.
+    """
     rank, world = rank_and_world()
     if world <= 1:
         return list(pictures)
@@ -53,3 +61,18 @@ def finish_together(failed: bool) -> None:
         while failed and done < world:
             time.sleep(1)
             done = store.add(key, 0)
+
+
+def end_when_told() -> None:
+    """In a process that --devices started, SIGUSR1 says that another one has ended."""
+    if LAUNCHED in os.environ:
+        signal.signal(signal.SIGUSR1, _another_has_ended)
+
+
+def _another_has_ended(number: int, frame: object) -> NoReturn:
+    raise PeerLost
+
+
+def quiet_code(error: GantoolError) -> int:
+    """The exit code of a process that leaves it to another one to speak of an error."""
+    return SAID_ELSEWHERE if LAUNCHED in os.environ else error.exit_code

@@ -38,7 +38,7 @@ class Failure(GantoolError):
 
     def __init__(self, error: GantoolError, data: dict[str, Any]) -> None:
         super().__init__(error.what, error.hint)
-        self.code, self.exit_code, self.data = error.code, error.exit_code, data
+        self.code, self.exit_code, self.quiet, self.data = error.code, error.exit_code, error.quiet, data
 
 
 class Launched(Exception):
