@@ -60,18 +60,25 @@ class MixturePenalty:
 
 
 def gradient_penalty(
-    critic: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor, mix: Tensor, *, one_sided: bool = False
+    critic: Callable[[Tensor], Tensor],
+    real: Tensor,
+    fake: Tensor,
+    mix: Tensor,
+    *,
+    centre: float = 1.0,
+    one_sided: bool = False,
 ) -> Tensor:
-    """Mean of (||gradient|| - 1)^2 at random points between reals and fakes (Gulrajani et al. 2017, eq. 3).
+    """Mean of (||gradient|| - centre)^2 at random points between reals and fakes (Gulrajani et al. 2017, eq. 3).
 
     Args:
         critic: pictures (N, C, H, W) to scores (N,); must not mix the pictures of a batch.
         real, fake: (N, C, H, W).
         mix: (N, 1, 1, 1) from U[0, 1); the points are real + mix (fake - real).
-        one_sided: norms below 1 cost nothing.
+        centre: the norm that costs nothing: 1, for a critic that is to be 1-Lipschitz.
+        one_sided: neither do smaller ones.
     """
     points = (real + mix * (fake - real)).detach().requires_grad_()
-    distance = _gradient(critic, points).flatten(1).norm(2, dim=1) - 1
+    distance = _gradient(critic, points).flatten(1).norm(2, dim=1) - centre
     penalty: Tensor = (distance.relu() if one_sided else distance).square().mean()
     return penalty
 

@@ -35,7 +35,7 @@ class AdaptiveStrength(nn.Module):
     @torch.no_grad()
     def update(self, scores: Tensor, batch: int, average: Callable[[Sequence[Tensor]], None] = lambda _: None) -> None:
         """Heed the scores (N,) of this process's reals, of `batch` in all; `average` is over the processes."""
-        sign = scores.sign().mean().to(self.signs.dtype)
+        sign = scores.sign().to(self.signs.dtype).mean()
         average([sign])
         self.signs.add_(sign)
         self.updates.add_(1)

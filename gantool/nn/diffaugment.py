@@ -43,24 +43,33 @@ def _whole(draw: Draw, n: int, low: int, high: int) -> Tensor:
     return (draw(n, 1) * (high - low + 1)).floor().long() + low
 
 
+def _part(side: int, share: float) -> int:
+    """Of a side, in whole pixels; halves up, as the authors' code rounds."""
+    return int(side * share + 0.5)
+
+
 def _translation(x: Tensor, draw: Draw) -> Tensor:
     """Shifted by up to an eighth of each side; what comes in is 0."""
-    n, _, height, width = x.shape
-    reach_y, reach_x = round(height * SHIFT), round(width * SHIFT)
-    rows = torch.arange(height, device=x.device) + _whole(draw, n, -reach_y, reach_y)
-    columns = torch.arange(width, device=x.device) + _whole(draw, n, -reach_x, reach_x)
-    inside = ((rows >= 0) & (rows < height))[:, :, None] & ((columns >= 0) & (columns < width))[:, None, :]
-    batch = torch.arange(n, device=x.device)[:, None, None]
-    moved = x.permute(0, 2, 3, 1)[
-        batch, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]
-    ].permute(0, 3, 1, 2)
-    return moved * inside[:, None].to(x.dtype)
+    for dim in (2, 3):
+        reach = _part(x.shape[dim], SHIFT)
+        x = _shifted(x, dim, _whole(draw, len(x), -reach, reach))
+    return x
+
+
+def _shifted(x: Tensor, dim: int, by: Tensor) -> Tensor:
+    """Each picture along dimension 2 or 3 by its whole number of (n, 1) pixels, up or left."""
+    side = x.shape[dim]
+    source = torch.arange(side, device=x.device) + by
+    inside = (source >= 0) & (source < side)
+    shape = (len(x), 1, side, 1) if dim == 2 else (len(x), 1, 1, side)
+    moved = x.gather(dim, source.clamp(0, side - 1).view(shape).expand_as(x))
+    return moved * inside.view(shape).to(x.dtype)
 
 
 def _cutout(x: Tensor, draw: Draw) -> Tensor:
     """A hole of half the side, centred anywhere in the picture, is 0."""
     n, _, height, width = x.shape
-    high, wide = round(height * HOLE), round(width * HOLE)
+    high, wide = _part(height, HOLE), _part(width, HOLE)
     top = _whole(draw, n, 0, height - 1 + (high % 2 == 0)) - high // 2
     left = _whole(draw, n, 0, width - 1 + (wide % 2 == 0)) - wide // 2
     rows, columns = torch.arange(height, device=x.device), torch.arange(width, device=x.device)

@@ -3,20 +3,44 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 @torch.no_grad()
-def update_average(average: nn.Module, model: nn.Module, decay: float) -> None:
+def update_average(average: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
     """average <- decay * average + (1 - decay) * model, for weights and real buffers; whole numbers are copied.
 
     Buffers are averaged, too, so that batch norm's statistics are those of the averaged weights, roughly (Brock et
     al. 2019 do the same).
+
+    Args:
+        average, model: two of a kind.
+        decay: in [0, 1]; a tensor without dimensions, of the weights' type, where the host is not to know it.
     """
     mine, theirs = [*average.parameters(), *average.buffers()], [*model.parameters(), *model.buffers()]
     pairs = list(zip(mine, theirs, strict=True))
     real = [(a, b) for a, b in pairs if a.is_floating_point()]
-    torch._foreach_lerp_([a for a, _ in real], [b for _, b in real], 1 - decay)
+    weight = 1 - decay
+    torch._foreach_lerp_(
+        [a for a, _ in real], [b for _, b in real], [weight] * len(real) if isinstance(weight, Tensor) else weight
+    )
     for a, b in pairs:
         if not a.is_floating_point():
             a.copy_(b)
+
+
+def half_life_decay(batch: int, half_life: float, seen: float | None = None, ramp: float = 0.05) -> float:
+    """The decay of one update of `batch` pictures that halves the share of old weights every `half_life` pictures.
+
+    So the batch does not change the average (in the StyleGAN codes the half-life is in thousands of pictures).
+
+    Args:
+        batch: pictures, of all processes.
+        half_life: in pictures, above 0.
+        seen: pictures until now. Where given, the half-life is at most `ramp` of them, so that the first, bad weights
+            are soon forgotten, as in the code of Karras et al. 2020 (ADA). Before the first picture the decay is 0.
+        ramp: share of `seen`.
+    """
+    if seen is not None:
+        half_life = min(half_life, ramp * seen)
+    return 0.5 ** (batch / half_life) if half_life > 0 else 0.0
