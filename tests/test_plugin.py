@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gantool.registry import BUILT_IN
+
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "examples" / "plugin"
 PROJECT = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -189,8 +191,9 @@ def test_broken_families_are_listed_with_their_reason_and_stop_nothing(broken):
         "print(json.dumps([[e.name, e.origin, e.problem, e.spec is None] for e in registry.entries()]))"
     )
     found = [tuple(row) for row in json.loads(python(broken, code=code))]
-    assert found[:2] == [("consingan", "built-in", "", False), ("singan", "built-in", "", False)]
-    assert set(found[2:]) == {
+    ours = [(name, "built-in", "", False) for name in BUILT_IN]
+    assert found[: len(ours)] == ours
+    assert set(found[len(ours) :]) == {
         ("consingan", "broken 2.0", "the name consingan is taken already", True),
         ("raises", "broken 2.0", "ZeroDivisionError: on import", True),
         ("leaves", "broken 2.0", "SystemExit: no licence", True),
@@ -209,7 +212,7 @@ def test_what_works_works_beside_broken_families(broken, photo, tmp_path):
     code = (
         "import sys, gantool\n"
         "from gantool import registry\n"
-        "assert list(registry.families()) == ['consingan', 'singan', 'spatialgan', 'twice']\n"
+        "assert list(registry.families()) == [*registry.BUILT_IN, 'spatialgan', 'twice']\n"
         "assert registry.get('consingan').title == 'ConSinGAN'\n"
         "assert registry.get('twice').title == 'Name'\n"
         "assert registry.get('spatialgan').title == 'Spatial GAN'\n"

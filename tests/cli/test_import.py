@@ -59,7 +59,7 @@ def test_json(cli, here, official):
         (["import", "singan", "gone"], 1, "data", "There is no folder gone."),
         (["import", "singan", "a.png"], 1, "data", "a.png is a file, not a folder."),
         (["import", "singan", "."], 1, "data", "lacks 0/netG.pth, Zs.pth, reals.pth and NoiseAmp.pth."),
-        (["import", "consingan", "."], 2, "usage", "These do: singan."),
+        (["import", "consingan", "."], 2, "usage", "These do: singan, gan, dcgan."),
         (["import", "singn", "."], 2, "usage", "Did you mean singan?"),
         (["import", "singan"], 2, "usage", "Missing argument"),
     ],
@@ -84,7 +84,7 @@ def test_the_parent_folder_names_the_model(cli, here, official):
 
 def test_the_help_says_what_it_is(cli):
     text = cli("import", "--help").out
-    for word in ("FAMILY", "DIR", "--name", "--out", "--json", "--quiet", "--verbose", "--no-color"):
+    for word in ("FAMILY", "PATH", "--name", "--out", "--json", "--quiet", "--verbose", "--no-color"):
         assert word in text
     assert "import" in cli("--help").out
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import os
+import signal
+import socket
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -148,3 +150,39 @@ def never_stopped(tmp_path_factory):
     path = tmp_path_factory.mktemp("toy") / "run"
     make_trainer(path).fit()
     return newest(path)
+
+
+@pytest.fixture
+def in_processes(monkeypatch, tmp_path):
+    """Call `work(rank)` in so many processes, as torchrun would; what each returned, as text, and how it ended.
+
+    They are forked, since starting Python and importing torch takes seconds.
+    """
+
+    def begin(rank, count, work):
+        child = os.fork()
+        if child:
+            return child
+        code = 1
+        try:
+            signal.alarm(60)
+            os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(count)}
+            (tmp_path / f"said-{rank}").write_text(str(work(rank)))
+            code = 0
+        finally:
+            os._exit(code)
+
+    def call(count, work):
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            monkeypatch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+        monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+        monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo" if os.path.exists("/sys/class/net/lo") else "lo0")
+        files = [tmp_path / f"said-{rank}" for rank in range(count)]
+        for file in files:
+            file.unlink(missing_ok=True)
+        children = [begin(rank, count, work) for rank in range(count)]
+        ends = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        return [(file.read_text() if file.exists() else None, end) for file, end in zip(files, ends, strict=True)]
+
+    return call
