@@ -83,9 +83,10 @@ def test_report(cli, trained, tmp_path):
 
 def test_families_and_info(cli):
     listed = cli("families").out
-    columns = " ".join(next(line for line in listed.splitlines() if line.startswith("consingan")).split())
-    assert columns.startswith("consingan ConSinGAN 2021 image sample, animate, harmonize, edit, superres ")
-    assert "singan     SinGAN     2019  image  sample, animate, harmonize, edit, paint, superres " in listed
+    rows = [" ".join(line.split()) for line in listed.splitlines()]
+    assert "consingan ConSinGAN 2021 image sample, animate, harmonize, edit, superres built-in" in rows
+    assert "singan SinGAN 2019 image sample, animate, harmonize, edit, paint, superres built-in" in rows
+    assert "dcgan DCGAN 2016 set sample, interpolate built-in" in rows
     text = cli("info", "consingan").out
     for part in ("WACV 2021", "Licence of the reference", "channels=32", "[0, 1)", "gantool train consingan"):
         assert part in text

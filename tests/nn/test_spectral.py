@@ -109,14 +109,14 @@ def test_whole_networks_except_for_norms():
 def test_one_iteration_in_training_and_none_in_evaluation():
     layer = nn.Linear(6, 4)
     add_spectral_norm(layer)
-    weight, u = (layer.state_dict()[P + name].numpy().copy() for name in ("original", "0._v"))
+    weight, v = (layer.state_dict()[P + name].numpy().copy() for name in ("original", "0._v"))
     x = torch.randn(3, 6)
     layer.eval()
     layer(x)
-    np.testing.assert_array_equal(layer.state_dict()[P + "0._v"], u)
+    np.testing.assert_array_equal(layer.state_dict()[P + "0._v"], v)
     layer.train()
     layer(x)
-    left = weight @ u
+    left = weight @ v
     right = weight.T @ (left / np.linalg.norm(left))
     np.testing.assert_allclose(layer.state_dict()[P + "0._v"], right / np.linalg.norm(right), rtol=1e-5)
 
