@@ -1,5 +1,8 @@
-"""The running average of weights against golden numbers and closed forms."""
+"""Running averages of weights against closed forms and BigGAN's recorded updates."""
 
+from __future__ import annotations
+
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -7,79 +10,96 @@ import pytest
 import torch
 from torch import nn
 
-from gantool.nn.ema import update_average
+from gantool.nn.ema import half_life_decay, update_average
 
-GOLDEN = Path(__file__).parents[1] / "golden"
-
-
-class Net(nn.Module):
-    def __init__(self, value):
-        super().__init__()
-        self.linear, self.norm = nn.Linear(2, 3), nn.BatchNorm1d(3)
-        self.register_buffer("count", torch.tensor(0))
-        self.set(value)
-
-    @torch.no_grad()
-    def set(self, value):
-        for tensor in self.state_dict().values():
-            tensor.fill_(value)
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "biggan_parts.npz")
 
 
-def values(net):
-    return {name: tensor.flatten()[0].item() for name, tensor in net.state_dict().items()}
+def network() -> nn.Module:
+    return nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3), nn.PReLU())
 
 
-def test_one_update():
-    average, model = Net(10), Net(2)
-    update_average(average, model, 0.75)
-    found = values(average)
-    for name in ("norm.num_batches_tracked", "count"):
-        assert found.pop(name) == 2, name  # whole numbers are copied
-    assert len(found) == 6
-    assert found == dict.fromkeys(found, pytest.approx(8.0))  # buffers of batch norm, too
-    assert set(values(model).values()) == {2}
-    assert not any(p.grad_fn for p in average.parameters())
+def state(prefix: str) -> dict[str, torch.Tensor]:
+    return {name: torch.tensor(GOLDEN[f"ema/{prefix}/{name}"]).double() for name in ("weight", "bias")}
 
 
-def test_many_updates_are_a_geometric_sum():
-    decay, random = 0.9, np.random.default_rng(0)
-    seen = random.normal(size=30)
-    average, model = Net(1.0).double(), Net(0).double()
-    for value in seen:
-        model.set(value)
-        update_average(average, model, decay)
-    ages = np.arange(len(seen))[::-1]
-    expected = decay ** len(seen) + (1 - decay) * (decay**ages * seen).sum()
-    assert average.linear.weight[2, 1].item() == pytest.approx(expected, rel=1e-12)
-
-
-@pytest.mark.parametrize(("decay", "expected"), [(0.0, 2.0), (1.0, 10.0)])
-def test_the_two_ends(decay, expected):
-    average = Net(10)
-    update_average(average, Net(2), decay)
-    assert values(average)["linear.weight"] == expected
-
-
-def test_other_networks_do_not_fit():
-    with pytest.raises(ValueError, match="argument"):
-        update_average(nn.Linear(2, 3), nn.Linear(2, 3, bias=False), 0.9)
-
-
-def test_golden():
-    """BigGAN's averages: decay 0.9, none before iteration 3; the weights halve after each update."""
-    arrays = np.load(GOLDEN / "biggan_ema.npz")
-
-    def net(prefix):
-        linear = nn.Linear(4, 3).double()
-        state = {k: torch.tensor(arrays[f"{prefix}/{k}"], dtype=torch.float64) for k in ("weight", "bias")}
-        linear.load_state_dict(state)
-        return linear
-
-    average, model = net("init"), net("s1")
-    for step, decay in (("update0_itr5", 0.9), ("update1_itr2", 0.0), ("update2_itr5", 0.9), ("update3_itr0", 0.9)):
-        update_average(average, model, decay)
-        for name, value in average.state_dict().items():
-            np.testing.assert_allclose(value.numpy(), arrays[f"{step}/{name}"], rtol=1e-6, atol=1e-8)
+def test_updates_of_biggans_code():
+    """Its decay is 0 before iteration 3; an iteration of 0 counts as none given. The source halves in between."""
+    average, source = nn.Linear(4, 3).double(), nn.Linear(4, 3).double()
+    average.load_state_dict(state("init"))
+    source.load_state_dict(state("s1"))
+    for k, (iteration, decay) in enumerate([(5, 0.9), (2, 0.0), (5, 0.9), (0, 0.9)]):
+        update_average(average, source, decay)
+        for name, value in state(f"update{k}_itr{iteration}").items():
+            torch.testing.assert_close(average.state_dict()[name], value, rtol=1e-6, atol=1e-8)
         with torch.no_grad():
-            for p in model.parameters():
-                p.div_(2)
+            for weight in source.parameters():
+                weight.mul_(0.5)
+
+
+@pytest.mark.parametrize("decay", [0.9, torch.tensor(0.9, dtype=torch.float64)])
+def test_many_updates_follow_the_closed_form(decay):
+    """After n updates with one and the same model: decay^n of the old and the rest of the new, buffers too."""
+    average, model = network().double(), network().double()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.normal_()
+    model[1].running_mean.normal_()
+    model[1].running_var.uniform_(0.5, 2)
+    model[1].num_batches_tracked.fill_(17)
+    start, new = copy.deepcopy(average.state_dict()), copy.deepcopy(model.state_dict())
+    for _ in range(7):
+        update_average(average, model, decay)
+    for name, value in average.state_dict().items():
+        if name == "1.num_batches_tracked":
+            assert value.item() == 17
+        else:
+            torch.testing.assert_close(value, 0.9**7 * start[name] + (1 - 0.9**7) * new[name], rtol=1e-12, atol=1e-12)
+    assert all(torch.equal(value, new[name]) for name, value in model.state_dict().items())
+
+
+def test_decay_1_keeps_and_0_takes_all():
+    average, model = network(), network()
+    kept = copy.deepcopy(average.state_dict())
+    update_average(average, model, 1.0)
+    assert all(torch.equal(value, kept[name]) for name, value in average.state_dict().items())
+    update_average(average, model, 0.0)
+    assert all(torch.equal(value, model.state_dict()[name]) for name, value in average.state_dict().items())
+
+
+def test_small_steps_are_not_lost_in_float32():
+    """A decay of 0.9999 must creep: a thousand updates from 0 towards 1 give 1 - 0.9999^1000."""
+    average, model = nn.Linear(1, 1), nn.Linear(1, 1)
+    nn.init.zeros_(average.weight)
+    nn.init.ones_(model.weight)
+    for _ in range(1000):
+        update_average(average, model, 0.9999)
+    assert average.weight.item() == pytest.approx(1 - 0.9999**1000, rel=1e-4)
+
+
+def test_no_graph_hangs_on_the_average():
+    model = network()
+    average = copy.deepcopy(model).requires_grad_(False)
+    update_average(average, model, 0.5)
+    assert not any(p.requires_grad or p.grad_fn for p in average.parameters())
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_networks_of_two_kinds_are_refused():
+    with pytest.raises(ValueError, match="zip"):
+        update_average(nn.Linear(2, 2), nn.Linear(2, 2, bias=False), 0.9)
+
+
+@pytest.mark.parametrize("batch", [1, 32, 250])
+def test_old_weights_count_half_after_the_half_life_for_any_batch(batch):
+    decay = half_life_decay(batch, 10_000)
+    assert decay ** (10_000 / batch) == pytest.approx(0.5)
+
+
+def test_the_half_life_ramps_up_with_what_was_seen():
+    # 5% of 100,000 pictures are 5,000: half the half-life of 10,000
+    assert half_life_decay(32, 10_000, seen=100_000) == half_life_decay(32, 5_000)
+    assert half_life_decay(32, 10_000, seen=100_000, ramp=0.02) == half_life_decay(32, 2_000)
+    assert half_life_decay(32, 10_000, seen=1_000_000) == half_life_decay(32, 10_000)
+    assert half_life_decay(32, 10_000, seen=0) == 0
+    assert half_life_decay(32, 10_000, seen=32) < 1e-6

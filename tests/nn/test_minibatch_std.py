@@ -1,4 +1,6 @@
-"""Minibatch standard deviation against StyleGAN's own numbers and a loop in NumPy."""
+"""The batch's deviation as a channel against StyleGAN's recorded numbers and a loop in numpy."""
+
+from __future__ import annotations
 
 from pathlib import Path
 
@@ -8,48 +10,45 @@ import torch
 
 from gantool.nn.minibatch_std import MinibatchStd
 
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "minibatch_std.npz")
 
 
-@pytest.mark.parametrize(("x", "name"), [("x8", "minibatch_stddev_group4"), ("x", "minibatch_stddev_batch2")])
-def test_golden(x, name):
-    arrays = np.load(GOLDEN / "stylegan_v1.npz")
-    found = MinibatchStd(4)(torch.tensor(arrays[f"prim/{x}"], dtype=torch.float64))
-    np.testing.assert_allclose(found.numpy(), arrays[f"prim/{name}"], rtol=1e-6, atol=1e-8)
-
-
-def by_loops(x, size):
-    """Group m of M is pictures m, m + M, m + 2M, ...: mean over features of the deviation among them."""
-    count = len(x)
-    groups = count // size
-    channel = np.zeros((count, 1, *x.shape[2:]))
-    for m in range(groups):
-        members = range(m, count, groups)
-        assert len(members) == size
-        deviations = [
-            np.sqrt(np.mean([(x[i][at] - np.mean([x[j][at] for j in members])) ** 2 for i in members]) + 1e-8)
-            for at in np.ndindex(x.shape[1:])
-        ]
-        for i in members:
-            channel[i] = np.mean(deviations)
-    return np.concatenate([x, channel], 1)
+@pytest.mark.parametrize(("given", "recorded"), [("x8", "group4"), ("x", "batch2")])
+def test_values_of_stylegans_code(given, recorded):
+    x = torch.tensor(GOLDEN[f"prim/{given}"]).double()
+    expected = torch.tensor(GOLDEN[f"prim/minibatch_stddev_{recorded}"]).double()
+    torch.testing.assert_close(MinibatchStd(group=4)(x), expected, rtol=1e-6, atol=1e-8)
 
 
 @pytest.mark.parametrize(
-    ("count", "group", "size"), [(1, 4, 1), (5, 4, 1), (6, 4, 3), (8, 4, 4), (8, 3, 2), (12, 4, 4), (3, 4, 3), (6, 8, 6)]
+    ("count", "group", "size"),
+    [(12, 4, 4), (6, 4, 3), (10, 4, 2), (7, 4, 1), (5, 8, 5), (3, 4, 3), (8, 1, 1), (1, 4, 1), (9, 6, 3)],
 )
-def test_against_loops(count, group, size):
-    x = np.random.default_rng(count).normal(size=(count, 3, 2, 4)) * np.arange(1, count + 1).reshape(-1, 1, 1, 1)
-    found = MinibatchStd(group)(torch.tensor(x)).numpy()
-    assert found.shape == (count, 4, 2, 4)
-    np.testing.assert_allclose(found, by_loops(x, size), rtol=1e-12)
+def test_any_batch_against_a_loop(count, group, size):
+    """The size of a group is the largest divisor of the batch that is not above `group`; a group is strided."""
+    x = np.random.default_rng(count).normal(size=(count, 2, 3, 5))
+    strides = count // size
+    found = MinibatchStd(group=group)(torch.tensor(x)).numpy()
+    assert found.shape == (count, 3, 3, 5)
+    np.testing.assert_array_equal(found[:, :2], x)
+    for i in range(count):
+        members = [x[j] for j in range(count) if j % strides == i % strides]
+        assert len(members) == size
+        deviation = np.sqrt(np.mean([(m - np.mean(members, 0)) ** 2 for m in members], 0) + 1e-8)
+        np.testing.assert_allclose(found[i, 2], deviation.mean(), rtol=1e-12)
 
 
-def test_a_collapsed_batch_is_seen_and_its_gradient_finite():
-    x = torch.randn(1, 3, 4, 4).expand(4, -1, -1, -1).clone().requires_grad_()
-    found = MinibatchStd()(x)
-    assert found[:, 3].max().item() == pytest.approx(1e-4, rel=1e-3)
-    found[:, 3].sum().backward()
-    assert x.grad.isfinite().all()
-    varied = torch.randn(4, 3, 4, 4)
-    assert MinibatchStd()(varied)[:, 3].min() > 0.5
+def test_a_collapsed_batch_shows():
+    """Equal pictures: nothing but the root of the small number that keeps the slope finite."""
+    alike = torch.randn(1, 3, 4, 4).expand(8, -1, -1, -1).clone().requires_grad_()
+    channel = MinibatchStd()(alike)[:, 3]
+    torch.testing.assert_close(channel, torch.full((8, 4, 4), 1e-4))
+    (gradient,) = torch.autograd.grad(channel.sum(), alike)
+    assert gradient.isfinite().all()
+
+
+def test_both_derivatives_are_right():
+    """The second is what gradient penalties take."""
+    x = torch.randn(4, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(MinibatchStd(group=2), x)
+    assert torch.autograd.gradgradcheck(MinibatchStd(group=2), x)
