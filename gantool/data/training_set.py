@@ -234,6 +234,14 @@ class TrainingSet:
             notes.append(crops[options.crop])
         return [*notes, f"flips: {'on' if self.flips else 'off'}"]
 
+    @property
+    def counts(self) -> list[int]:
+        """How many pictures each class has."""
+        if self._labels is None:
+            return []
+        found = np.bincount(self._labels[self._squares.chosen], minlength=len(self.classes))
+        return [int(count) for count in found]
+
     def describe(self) -> dict[str, Any]:
         """What run.json keeps of the input."""
         return {
@@ -243,6 +251,7 @@ class TrainingSet:
             "sha256": self.source.digest(),
             "pictures": len(self),
             "classes": list(self.classes),
+            "counts": self.counts,
             "width": self.shape.width,
             "height": self.shape.height,
             "channels": self.shape.channels,

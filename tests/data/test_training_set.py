@@ -531,6 +531,7 @@ def test_what_a_run_remembers(opened, tmp_path, monkeypatch):
         "sha256": "d" * 64,
         "pictures": 6,
         "classes": ["a", "b", "c"],
+        "counts": [list(data.spread(99)[1]).count(label) for label in range(3)],
         "width": 16,
         "height": 16,
         "channels": 3,
