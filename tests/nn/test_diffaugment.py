@@ -1,225 +1,215 @@
-"""DiffAugment: what it does to pictures is measured on them, and compared with Zhao et al. 2020 and loops in NumPy."""
+"""DiffAugment: each change against what the paper's text says of it, gradients, shares, and ranks."""
 
-import math
-from collections import Counter
+from __future__ import annotations
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
-from scipy import stats
 
 from gantool.errors import ConfigError
 from gantool.nn.diffaugment import diff_augment
 from gantool.nn.policies import POLICIES, parse_policy
 
-
-class Draw:
-    """Uniform numbers from a seed."""
-
-    def __init__(self, seed=0):
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def __call__(self, *shape):
-        return torch.rand(shape, generator=self.generator)
+ALL = "color,translation,cutout,flip"
 
 
-def pictures(count, channels=3, height=16, width=16, seed=1):
-    random = torch.Generator().manual_seed(seed)
-    return 2 * torch.rand(count, channels, height, width, generator=random, dtype=torch.float64) - 1
+def drawer(seed: int = 0):
+    generator = torch.Generator().manual_seed(seed)
+    return lambda *shape: torch.rand(*shape, generator=generator)
 
 
-def one_in_many(x, count):
-    return x.expand(count, -1, -1, -1)
+def told(*values: float):
+    """A draw that answers these numbers, one a call, the same for every picture."""
+    answers = list(values)
+    return lambda *shape: torch.full(shape, answers.pop(0), dtype=torch.float64)
 
 
-# --- names --------------------------------------------------------------------------------------------------
+def pictures(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1)) * 2 - 1
 
 
-def test_names():
-    assert parse_policy("") == parse_policy(" , ") == ()
-    assert parse_policy("cutout, color,cutout") == ("color", "cutout")
-    assert parse_policy(",".join(reversed(POLICIES))) == POLICIES
-    with pytest.raises(ConfigError, match="colour"):
-        parse_policy("color,colour")
+# --- each kind ---------------------------------------------------------------------------------------------
 
 
-def test_without_a_name_nothing_happens():
-    x = pictures(3)
-    assert torch.equal(diff_augment(x, "", Draw()), x)
+def test_brightness_alone_is_a_shift_of_at_most_a_half():
+    x = pictures(2, 3, 4, 4)
+    for drawn, shift in ((0.0, -0.5), (0.75, 0.25), (0.5, 0.0)):  # then saturation and contrast by 1
+        torch.testing.assert_close(diff_augment(x, "color", told(drawn, 0.5, 0.5)), x + shift)
 
 
-# --- color --------------------------------------------------------------------------------------------------
+def test_saturation_scales_the_distance_from_grey_by_0_to_2():
+    x = pictures(2, 3, 4, 4)
+    grey = x.numpy().mean(1, keepdims=True)
+    for drawn, factor in ((0.0, 0.0), (0.75, 1.5)):
+        found = diff_augment(x, "color", told(0.5, drawn, 0.5)).numpy()
+        np.testing.assert_allclose(found, grey + factor * (x.numpy() - grey), atol=1e-12)
 
 
-def measured_colours(count, seed=0):
-    """Brightness, saturation and contrast that each of many copies of a picture was given, measured on it.
-
-    Neither saturation nor contrast moves the mean of a picture; saturation leaves alone what is grey.
-    """
-    x = pictures(1)
-    y = diff_augment(one_in_many(x, count), "color", Draw(seed))
-    mean_x, mean_y = x.mean((1, 2, 3), keepdim=True), y.mean((1, 2, 3), keepdim=True)
-    grey_x, grey_y = x.mean(1, keepdim=True), y.mean(1, keepdim=True)
-
-    def ratio(a, b):
-        factors = a / b
-        assert (factors.flatten(1).std(1) < 1e-6).all()  # the same everywhere in a picture
-        return factors.flatten(1).mean(1).numpy()
-
-    contrast = ratio(grey_y - mean_y, grey_x - mean_x)
-    return (mean_y - mean_x).flatten().numpy(), ratio(y - grey_y, x - grey_x) / contrast, contrast
+def test_contrast_scales_the_distance_from_the_pictures_mean_by_a_half_to_one_and_a_half():
+    x = pictures(2, 3, 4, 4)
+    for drawn, factor in ((0.0, 0.5), (0.9, 1.4)):
+        found = diff_augment(x, "color", told(0.5, 0.5, drawn)).numpy()
+        for picture, changed in zip(x.numpy(), found, strict=True):
+            np.testing.assert_allclose(changed, picture.mean() + factor * (picture - picture.mean()), atol=1e-12)
 
 
-def test_brightness_saturation_and_contrast_are_uniform_in_their_ranges():
-    brightness, saturation, contrast = measured = measured_colours(5000)
-    for found, low, high in ((brightness, -0.5, 0.5), (saturation, 0, 2), (contrast, 0.5, 1.5)):
-        assert low - 1e-6 <= found.min() < low + 0.01 * (high - low)
-        assert high - 0.01 * (high - low) < found.max() <= high + 1e-6
-        assert stats.kstest(found, "uniform", (low, high - low)).pvalue > 0.01
-    correlations = np.corrcoef(measured)
-    assert np.abs(correlations - np.eye(3)).max() < 0.06  # each is drawn by itself
+def test_colour_is_drawn_for_each_picture_and_uniform():
+    x = torch.zeros(20_000, 1, 1, 1)
+    shift = diff_augment(x, "color", drawer()).flatten()
+    assert -0.5 <= shift.min() < -0.499
+    assert 0.499 < shift.max() < 0.5
+    assert shift.mean().item() == pytest.approx(0, abs=0.0103)  # five deviations of the mean
+    assert shift.var().item() == pytest.approx(1 / 12, rel=0.04)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_saturation_changes_nothing_that_is_grey(channels):
-    x = pictures(50, 1).expand(-1, channels, -1, -1)
-    y = diff_augment(x, "color", Draw())
-    assert (y - y.mean(1, keepdim=True)).abs().max() < 1e-12
-    # What is left is brighter and of another contrast: y = a x + b.
-    for before, after in zip(x[:, 0].flatten(1).numpy(), y[:, 0].flatten(1).numpy(), strict=True):
-        slope, shift = np.polyfit(before, after, 1)
-        assert 0.5 <= slope <= 1.5
-        np.testing.assert_allclose(after, slope * before + shift, atol=1e-9)
-
-
-# --- translation --------------------------------------------------------------------------------------------
-
-
-def key(x):
-    return hash((x + 0.0).tobytes())  # -0 becomes 0
-
-
-def moved(x, down, right):
-    """(C, H, W) moved by loops; 0 comes in."""
-    out = np.zeros_like(x)
-    for row in range(x.shape[1]):
-        for column in range(x.shape[2]):
-            if 0 <= row - down < x.shape[1] and 0 <= column - right < x.shape[2]:
-                out[:, row, column] = x[:, row - down, column - right]
+def moved(picture: np.ndarray, down: int, right: int) -> np.ndarray:
+    """With zeros coming in."""
+    height, width = picture.shape[1:]
+    out = np.zeros_like(picture)
+    for i in range(height):
+        for j in range(width):
+            if 0 <= i - down < height and 0 <= j - right < width:
+                out[:, i, j] = picture[:, i - down, j - right]
     return out
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (8, 24), (20, 20)])
-def test_translation_by_whole_pixels(height, width):
-    reach_y, reach_x = math.floor(height / 8 + 0.5), math.floor(width / 8 + 0.5)
-    x, count = pictures(1, 2, height, width), 3000
-    ways = {
-        key(moved(x[0].numpy(), down, right)): (down, right)
-        for down in range(-reach_y, reach_y + 1)
-        for right in range(-reach_x, reach_x + 1)
-    }
-    seen = Counter(ways[key(y.numpy())] for y in diff_augment(one_in_many(x, count), "translation", Draw()))
-    assert len(seen) == len(ways) == (2 * reach_y + 1) * (2 * reach_x + 1)
-    assert stats.chisquare([seen[way] for way in ways.values()]).pvalue > 0.01  # all ways are as likely
+@pytest.mark.parametrize(("height", "width", "down", "right"), [(16, 8, 2, 1), (8, 20, 1, 3), (4, 28, 1, 4)])
+def test_translation_is_one_of_the_whole_shifts_up_to_an_eighth_all_alike_often(height, width, down, right):
+    """An eighth of 20 is 2.5, and of 4 a half: the authors' code rounds up."""
+    count = 3000
+    picture = pictures(2, height, width)
+    shifts = [(i, j) for i in range(-down, down + 1) for j in range(-right, right + 1)]
+    candidates = np.stack([moved(picture.numpy(), i, j) for i, j in shifts]).reshape(len(shifts), -1)
+    found = diff_augment(picture.expand(count, -1, -1, -1), "translation", drawer()).numpy().reshape(count, -1)
+    times = np.array([(found == candidate).all(1).sum() for candidate in candidates])
+    assert times.sum() == count  # each picture is exactly one of them
+    expected = count / len(shifts)
+    assert ((times - expected) ** 2 / expected).sum() < len(shifts) + 5 * (2 * len(shifts)) ** 0.5  # chi squared
 
 
-# --- cutout -------------------------------------------------------------------------------------------------
+def cut(side: int, hole: int) -> list[tuple[int, int]]:
+    """From and to where a hole can be: its middle is any pixel, or, for even holes, any line between pixels."""
+    starts = range(-(hole // 2), side - hole // 2 + (hole % 2 == 0))
+    return [(max(start, 0), min(start + hole, side)) for start in starts]
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 16), (8, 16), (10, 10), (13, 8)])
-def test_cutout_is_half_a_side_anywhere(height, width):
-    def holes(side):
-        """First and last row of a hole, for each place of its middle: half the side, cut off at the edges."""
-        size = math.floor(side / 2 + 0.5)
-        middles = range(side + 1 if size % 2 == 0 else side)
-        return Counter((max(0, m - size // 2), min(side - 1, m - size // 2 + size - 1)) for m in middles)
-
-    count, x = 4000, pictures(1, 3, height, width)
-    y = diff_augment(one_in_many(x, count), "cutout", Draw())
-    kept = y == x
-    assert torch.equal(y[~kept], torch.zeros_like(y[~kept]))
-    assert torch.equal(kept.any(1), kept.all(1))  # the same in all channels
-    seen = Counter()
-    for hole in (~kept[:, 0]).numpy():
-        rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-        assert hole.sum() == len(rows) * len(columns) == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)  # a full rectangle
-        seen[(rows[0], rows[-1]), (columns[0], columns[-1])] += 1
-    vertical, horizontal = holes(height), holes(width)
-    places = vertical.total() * horizontal.total()
-    expected = {(v, h): a * b * count / places for v, a in vertical.items() for h, b in horizontal.items()}
-    assert set(seen) == set(expected)
-    assert stats.chisquare([seen[k] for k in expected], list(expected.values())).pvalue > 0.01
+@pytest.mark.parametrize(("side", "hole"), [(16, 8), (6, 3), (5, 3)])
+def test_cutout_is_one_hole_of_half_the_side_centred_anywhere(side, hole):
+    """Half of 5 is 2.5: the authors' code rounds up."""
+    count = 4000
+    found = diff_augment(torch.ones(count, 1, side, side), "cutout", drawer())[:, 0].numpy() == 0
+    places = [(a, b, c, d) for a, b in cut(side, hole) for c, d in cut(side, hole)]
+    masks = np.zeros((len(places), side, side), bool)
+    for mask, (a, b, c, d) in zip(masks, places, strict=True):
+        mask[a:b, c:d] = True
+    kinds, weights = np.unique(masks.reshape(len(places), -1), axis=0, return_counts=True)
+    times = np.array([(found.reshape(count, -1) == kind).all(1).sum() for kind in kinds])
+    assert times.sum() == count
+    expected = count * weights / len(places)
+    assert ((times - expected) ** 2 / expected).sum() < len(kinds) + 5 * (2 * len(kinds)) ** 0.5  # chi squared
+    assert found.sum((1, 2)).max() == hole * hole
 
 
-# --- flip ---------------------------------------------------------------------------------------------------
+def test_cutout_leaves_the_rest_alone_and_cuts_all_channels():
+    x = pictures(50, 3, 8, 8)
+    found = diff_augment(x, "cutout", drawer())
+    gone = (found == 0).all(1, keepdim=True)
+    assert torch.equal(found, x.masked_fill(gone, 0))
+    assert gone.any((1, 2, 3)).all()
 
 
-def test_flip_mirrors_half_of_them():
-    x, count = pictures(1, 3, 4, 6), 4000
-    y = diff_augment(one_in_many(x, count), "flip", Draw()).numpy()
-    mirrored = (y == x.numpy()[:, :, :, ::-1]).all((1, 2, 3))
-    assert ((y == x.numpy()).all((1, 2, 3)) ^ mirrored).all()
-    assert mirrored.mean() == pytest.approx(0.5, abs=4 * math.sqrt(0.25 / count))
+def test_flip_mirrors_half_of_the_pictures_left_to_right():
+    x = pictures(2000, 1, 2, 3)
+    found = diff_augment(x, "flip", drawer())
+    mirrored = torch.tensor(np.ascontiguousarray(x.numpy()[..., ::-1]))
+    same, other = (found == x).all((1, 2, 3)), (found == mirrored).all((1, 2, 3))
+    assert (same ^ other).all()
+    assert other.float().mean().item() == pytest.approx(0.5, abs=0.056)
 
 
-# --- all together -------------------------------------------------------------------------------------------
-
-ALL = ",".join(POLICIES)
+# --- strength ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", [*POLICIES, ALL])
-def test_at_strength_0_nothing_happens(policy):
-    x = pictures(20)
-    assert torch.equal(diff_augment(x, policy, Draw(), torch.zeros(())), x)
+def test_strength_0_is_the_identity_and_1_changes_all():
+    x = pictures(40, 3, 8, 8)
+    assert torch.equal(diff_augment(x, ALL, drawer(), torch.tensor(0.0)), x)
+    found = diff_augment(x, "color,cutout", drawer(), torch.tensor(1.0))
+    assert (found != x).any(3).any(2).any(1).all()
 
 
-@pytest.mark.parametrize("policy", ["color", "translation", "cutout"])
-def test_that_share_of_the_pictures_is_changed(policy):
-    x, count = pictures(1, 3, 8, 8), 4000
-    unchanged = {"color": 0, "translation": 1 / 9, "cutout": 0}[policy]  # by chance; a shift of -1, 0 or 1 both ways
-    for p in (0.25, 1.0, None):
-        strength = None if p is None else torch.tensor(p)
-        y = diff_augment(one_in_many(x, count), policy, Draw(), strength)
-        share = (y != x).flatten(1).any(1).double().mean().item()
-        expected = (1 if p is None else p) * (1 - unchanged)
-        assert share == pytest.approx(expected, abs=4 * math.sqrt(0.25 / count) if expected < 1 else 0)
+def test_no_policy_is_the_identity():
+    x = pictures(4, 3, 8, 8)
+    assert torch.equal(diff_augment(x, "", drawer()), x)
 
 
-def test_each_augmentation_is_chosen_by_itself():
-    x, count = torch.ones(1, 3, 8, 8, dtype=torch.float64), 4000
-    y = diff_augment(one_in_many(x, count), "color,cutout", Draw(), torch.tensor(0.5))
-    cut = (y == 0).flatten(1).any(1)
-    coloured = ((y != 0) & (y != 1)).flatten(1).any(1)
-    assert (cut & coloured).double().mean().item() == pytest.approx(0.25, abs=0.035)
-    assert (~cut & ~coloured).double().mean().item() == pytest.approx(0.25, abs=0.035)
+def test_each_change_befalls_its_share_of_the_pictures_independently():
+    count, p = 20_000, 0.3
+    found = diff_augment(torch.ones(count, 1, 4, 4), "color,cutout", drawer(), torch.tensor(p))
+    cut_out = (found == 0).any(3).any(2).any(1)
+    coloured = found.amax((1, 2, 3)) != 1
+    for event, share in ((cut_out, p), (coloured, p), (cut_out & coloured, p * p)):
+        deviation = (share * (1 - share) / count) ** 0.5
+        assert event.float().mean().item() == pytest.approx(share, abs=5 * deviation)
 
 
-def test_holes_are_not_coloured():
-    y = diff_augment(pictures(50), "cutout,color", Draw())
-    assert ((y == 0).all(1).flatten(1).sum(1) >= 16).all()
+# --- what training needs -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", [*POLICIES, ALL])
-def test_gradients_flow(policy):
-    x = pictures(2, 3, 8, 8).requires_grad_()
-    strength = torch.tensor(0.7)
-    assert torch.autograd.gradcheck(lambda x: diff_augment(x, policy, Draw(3), strength), x, eps=1e-6, atol=1e-8)
-    assert torch.autograd.grad(diff_augment(x, policy, Draw(3)).square().sum(), x)[0].abs().sum() > 0
+@pytest.mark.parametrize("policy", ["color", "translation", "cutout", "flip", ALL])
+@pytest.mark.parametrize("strength", [None, 0.5])
+def test_gradients_flow_as_they_should(policy, strength):
+    """The same draws in each evaluation; what is shifted out or cut gets no gradient, which gradcheck sees as well."""
+    p = None if strength is None else torch.tensor(strength)
+
+    def augmented(x):
+        return diff_augment(x, policy, drawer(3), p)
+
+    x = pictures(3, 2, 8, 6).requires_grad_()
+    assert torch.autograd.gradcheck(augmented, x, fast_mode=True)
+    assert torch.autograd.gradgradcheck(lambda y: augmented(y).square(), x, fast_mode=True)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_each_picture_goes_its_own_way(policy):
-    y = diff_augment(one_in_many(pictures(1), 8), policy, Draw(2))
-    assert len({picture.numpy().tobytes() for picture in y}) > 1
+@pytest.mark.parametrize("strength", [None, 0.5])
+def test_two_processes_with_half_the_pictures_do_what_one_does_with_all(strength):
+    """Each draw is (pictures, ...): a process takes its own part of what is drawn for all of them."""
+    x, p = pictures(6, 3, 8, 8), None if strength is None else torch.tensor(strength)
+
+    def part(rank):
+        draw = drawer(5)
+        return lambda n, *shape: draw(2 * n, *shape)[rank * n : (rank + 1) * n]
+
+    halves = [diff_augment(x[3 * rank : 3 * rank + 3], ALL, part(rank), p) for rank in (0, 1)]
+    assert torch.equal(torch.cat(halves), diff_augment(x, ALL, drawer(5), p))
 
 
-def test_the_same_draws_give_the_same():
-    x = pictures(4)
-    assert torch.equal(diff_augment(x, ALL, Draw(5)), diff_augment(x, ALL, Draw(5)))
-    assert not torch.equal(diff_augment(x, ALL, Draw(5)), diff_augment(x, ALL, Draw(6)))
+@pytest.mark.parametrize("shape", [(2, 1, 28, 28), (2, 3, 1, 1), (1, 3, 7, 12)])
+def test_shape_and_type_stay(shape):
+    for dtype in (torch.float32, torch.float64):
+        found = diff_augment(pictures(*shape).to(dtype), ALL, drawer(), torch.tensor(0.5))
+        assert found.shape == shape
+        assert found.dtype == dtype
 
 
-def test_type_and_size_are_kept():
-    for x in (pictures(2).float(), pictures(3, 1, 20, 12)):
-        y = diff_augment(x, ALL, Draw())
-        assert (y.shape, y.dtype) == (x.shape, x.dtype)
+# --- names -------------------------------------------------------------------------------------------------
+
+
+def test_policies_are_listed_in_the_order_they_are_applied():
+    assert parse_policy("") == ()
+    assert parse_policy("cutout") == ("cutout",)
+    assert parse_policy(" flip,cutout , color,translation,") == POLICIES == tuple(ALL.split(","))
+
+
+@pytest.mark.parametrize("text", ["colour", "color,rotate", "color;cutout"])
+def test_unknown_names_are_refused(text):
+    with pytest.raises(ConfigError) as caught:
+        parse_policy(text)
+    assert repr(text.split(",")[-1]) in caught.value.what
+    assert all(name in caught.value.hint for name in POLICIES)
+
+
+def test_names_are_checked_without_torch():
+    code = "import sys, gantool.nn.policies; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
