@@ -585,7 +585,7 @@ def test_page_of_a_run_on_a_set(digits: Run) -> None:
     for word in (
         "AC-GAN: digits",
         "1,797",
-        "10: 0, 1, 2, 3",
+        "10: 0 (178), 1 (182), 2 (177), 3 (183)",
         "grey pictures",
         "builtin",
         "16 × 16 pixels",
