@@ -18,8 +18,9 @@ PROBED = 2  # pictures that are sent through: batch norm wants two
 def estimate(game: Game) -> tuple[float, float]:
     """Floating point operations and bytes at the peak of one step, roughly.
 
-    Counted: each update of D passes reals and fakes through it and back, which costs thrice the way there; G draws
-    for it; each update of G goes through both and back.
+    A way back to weights and input costs two ways there. So each update of D goes three ways for reals and three for
+    fakes, which G draws; each penalty goes there, back to the input alone, and then back through both of these: six
+    ways. An update of G goes three ways through G, and through D there and back to the input alone.
     """
     config, shape = game.config, game.shape
     y = torch.zeros(PROBED, dtype=torch.int64, device="meta") if game.conditional else None
@@ -28,10 +29,11 @@ def estimate(game: Game) -> tuple[float, float]:
     x = torch.empty(PROBED, shape.channels, shape.height, shape.width, device="meta")
     draw, drawn = _counted(generator, z, y)
     judge, judged = _counted(discriminator, x, y)
-    penalised = 3 / config.penalty_every if config.gp or config.r1 else 0
-    d_step = (2 + penalised) * 3 * judge + draw
-    g_step = 3 * draw + 3 * judge - draw * config.reuse_fakes
-    cost = config.batch / PROBED * (config.d_steps * d_step + config.g_steps * g_step)
+    penalties = (bool(config.gp) + bool(config.r1)) / config.penalty_every
+    d_step = (6 + 6 * penalties) * judge + draw
+    g_step = 3 * draw + 2 * judge
+    reused = draw if config.reuse_fakes and config.accumulate == 1 else 0.0
+    cost = config.batch / PROBED * (config.d_steps * d_step + config.g_steps * g_step - reused)
     weights = sum(p.nbytes for p in game.parameters())
     part = config.batch / config.accumulate / PROBED
     return max(cost, 1.0), 4 * weights + 1.5 * part * (drawn + 2 * judged)

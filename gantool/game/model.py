@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from gantool.data.training_set import Batch
 from gantool.engine.model import Context, GanModel, Metrics, Stage
+from gantool.errors import UsageError
 from gantool.family import DataShape
 from gantool.game.cost import estimate
 from gantool.game.measures import gradient_norm, seen_right, share_right
@@ -204,7 +205,16 @@ class Game(Sampling, GanModel):
 
 
 def _parts(batch: Batch, count: int) -> Iterator[Pair]:
-    """Pictures and labels in `count` parts of equal size."""
+    """Pictures and labels in `count` parts of equal size.
+
+    Raises:
+        UsageError: there are none: this process's share of a batch is not a multiple of `count`.
+    """
+    if len(batch.images) % count:
+        raise UsageError(
+            f"The {len(batch.images)} pictures a batch that each device gets cannot be cut into {count} equal parts.",
+            "Choose --batch as a multiple of --accumulate times --devices.",
+        )
     labels = [None] * count if batch.labels is None else batch.labels.chunk(count)
     yield from zip(batch.images.chunk(count), labels, strict=True)
 

@@ -90,6 +90,11 @@ class GameConfig(SetOptions):
                 "--ada adapts the strength of an augmentation, and there is none.",
                 "Add --diffaugment color,translation,cutout.",
             )
+        if self.ada is not None and self.loss == "wasserstein":
+            raise ConfigError(
+                "--ada goes by the sign of scores, which tells nothing with --loss wasserstein.",
+                "Drop it, or take --loss bce, lsgan or hinge.",
+            )
         if self.batch % self.accumulate:
             raise ConfigError(
                 f"A --batch of {self.batch} cannot be cut into {self.accumulate} equal parts.",

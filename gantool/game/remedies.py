@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from gantool.engine.model import Context, Metrics
+from gantool.game.measures import BORDER
 from gantool.game.options import GameConfig
 from gantool.losses.adversarial import AdversarialLoss, targets
 from gantool.nn.adaptive import AdaptiveStrength
@@ -39,7 +40,7 @@ class Augmentation(nn.Module):
     def __init__(self, config: GameConfig) -> None:
         super().__init__()
         self.policy = config.diffaugment if parse_policy(config.diffaugment) else ""
-        self.batch = config.batch
+        self.border = BORDER.get(config.loss, 0.0)
         self.adaptive = AdaptiveStrength(config.ada, config.ada_speed) if config.ada is not None else None
 
     def forward(self, x: Tensor, ctx: Context) -> Tensor:
@@ -54,5 +55,6 @@ class Augmentation(nn.Module):
         if self.adaptive is None:
             return {}
         with torch.no_grad():
-            self.adaptive.update(real_scores.detach(), len(real_scores) * ctx.world.size, ctx.world.average)
+            above = real_scores.detach() - self.border
+            self.adaptive.update(above, len(above) * ctx.world.size, ctx.world.average)
         return {"strength": self.adaptive.p.detach().clone()}

@@ -72,11 +72,14 @@ class Sampling(nn.Module):
                 yield self._generated(z[None], y)
         yield self._generated(points[-1:], None if labels is None else labels[-1:])
 
-    def preview(self, seeds: Sequence[int] = range(GRID)) -> Tensor:
-        """Rows of `GRID` pictures: 8 of them, or one for each class, with the same noise down a column."""
+    def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
+        """Rows of `GRID` pictures: 8 of them, or one for each class, with the same noise down a column.
+
+        With `seeds`, these; in each class.
+        """
         if not self.conditional:
-            return self.sample(SampleRequest(range(GRID * GRID)))
-        rows = min(self.shape.classes, MOST_ROWS)
+            return self.sample(SampleRequest(range(GRID * GRID) if seeds is None else seeds))
+        seeds, rows = range(GRID) if seeds is None else seeds, min(self.shape.classes, MOST_ROWS)
         labels = [label for label in range(rows) for _ in seeds]
         return self.sample(SampleRequest([*seeds] * rows, labels=labels))
 
