@@ -93,9 +93,10 @@ def test_a_state_saved_amid_an_interval_goes_on_alike():
         strength.update(scores(50, 0), BATCH)
     other.load_state_dict(copy.deepcopy(strength.state_dict()))
     for _ in range(2):
-        strength.update(scores(20, 30), BATCH)
-        other.update(scores(20, 30), BATCH)
-    assert strength.p.item() == other.p.item() == 0  # up by the first four, down by the mean of the others: 0.4
+        strength.update(scores(35, 15), BATCH)
+        other.update(scores(35, 15), BATCH)
+    # up by the first four, and by the mean of the others: 0.7, which the last two alone would not reach
+    assert strength.p.item() == other.p.item() == pytest.approx(2 * STEP)
 
 
 def test_the_host_never_learns_the_strength():
