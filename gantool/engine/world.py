@@ -16,8 +16,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from gantool.errors import GantoolError
-from gantool.nn.ranks import peers_lost
+from gantool.errors import GantoolError, PeerLost
+from gantool.nn.ranks import is_loss, peers_lost
 
 T = TypeVar("T")
 
@@ -170,6 +170,7 @@ def join_world(device: torch.device | None = None) -> Iterator[World]:
 
     Raises:
         GantoolError: the processes did not all come within a minute.
+        PeerLost: another process has ended.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size <= 1 or current_world().size > 1:
@@ -183,6 +184,8 @@ def join_world(device: torch.device | None = None) -> Iterator[World]:
         if isinstance(error, GantoolError) and not error.quiet:
             error.quiet = not _first_to_fail(store)
         _leave_at_once()
+        if is_loss(error):  # from where nobody catches it, such as compiled code
+            raise PeerLost from error
         raise
     finally:
         _worlds.pop()

@@ -10,6 +10,7 @@ from torch import nn
 
 from gantool.engine.world import World, current_world, join_world
 from gantool.errors import Diverged, GantoolError, PeerLost
+from gantool.nn.ranks import is_loss
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forked")
 
@@ -139,6 +140,38 @@ def test_mistakes_stay_mistakes(two):
         return isinstance(caught.value, PeerLost)
 
     assert two(work) == [("False", 0)] * 2
+
+
+@pytest.mark.parametrize(
+    ("error", "loss"),
+    [
+        (RuntimeError("[/x/gloo/transport/tcp/pair.cc:534] Connection closed by peer [127.0.0.1]:1"), True),
+        (
+            RuntimeError("[enforce fail at gloo/transport/tcp/pair.cc:446] op.preamble.length <= op.nbytes. 8 vs 4"),
+            False,
+        ),
+        (RuntimeError("the connection of these shapes timed out"), False),
+        (torch.distributed.DistBackendError("NCCL error: ncclRemoteError: a remote process exited prematurely"), True),
+        (torch.distributed.DistBackendError("NCCL error: ncclInvalidUsage: Duplicate GPU detected"), False),
+        (torch.distributed.DistNetworkError("Failed to recv, got 0 bytes. Connection was likely closed."), True),
+        (OSError("Connection reset by peer"), False),
+    ],
+)
+def test_what_is_taken_for_a_lost_peer(error, loss):
+    assert is_loss(error) is loss
+
+
+def test_a_lost_peer_is_one_wherever_it_is_noticed(two):
+    def work(rank):
+        with pytest.raises(PeerLost), join_world() as world:  # noqa: PT012
+            world.barrier()
+            if rank == 1:
+                os._exit(9)
+            for _ in range(100):
+                torch.distributed.all_reduce(torch.zeros(1))  # as in compiled code
+        return "lost"
+
+    assert two(work) == [("lost", 0), (None, 9)]
 
 
 def test_nobody_comes(monkeypatch, two):
