@@ -24,10 +24,13 @@ class LabelRemedies:
         """The discriminator's loss on scores (N,) of reals and of fakes."""
         on_real = on_fake = None
         if self.smoothing or self.soft is not None or self.flipped:
-            on_real = targets(
-                real, 1.0, smoothing=self.smoothing, soft_from=self.soft, flipped=self.flipped, draw=ctx.uniform
+            # Fakes get the softened targets of reals only where they are taken for reals.
+            on_real, on_fake = (
+                targets(
+                    scores, base, smoothing=self.smoothing, soft_from=self.soft, flipped=self.flipped, draw=ctx.uniform
+                )
+                for scores, base in ((real, 1.0), (fake, 0.0))
             )
-            on_fake = targets(fake, 0.0, flipped=self.flipped, draw=ctx.uniform)
         return loss.real(real, on_real) + loss.fake(fake, on_fake)
 
 
