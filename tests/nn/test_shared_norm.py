@@ -11,7 +11,7 @@ from torch import nn
 from gantool.nn.norm import synchronize_batch_norm
 
 # Run by each of two processes with half of the batch: outputs, gradients, derivatives of gradients, statistics.
-WORK = '''
+WORK = """
 import sys
 import torch, torch.distributed as dist
 from torch import nn
@@ -59,7 +59,7 @@ with evaluating(net):
         found["evaluated"] = net(given["x"]).detach()
 assert net.norm.training
 torch.save(found, f"{folder}/{world}-{rank}.pt")
-'''
+"""
 
 
 def in_processes(folder, world):
