@@ -252,6 +252,7 @@ class Trainer:
     def _save(self) -> None:
         if self.world.first:
             save_checkpoint(self.run.checkpoints, self.model, self.generator, self.progress.state)
+        self.world.barrier()  # nobody leaves while the first still writes: torchrun would end it in the middle
         self.saved_at = self.clock = time.monotonic()
 
     def _restore(self) -> set[int]:
