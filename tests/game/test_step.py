@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.utils.parametrize import is_parametrized
 
 from gantool.errors import UsageError
 
@@ -29,14 +30,15 @@ def test_updates_of_both_players(dcgan, batches, d_steps, g_steps, reuse):
     order, drawn, seen = [], [], []
     for name, optimizer in model.optimizers.items():
         optimizer.register_step_post_hook(lambda *_, n=name: order.append(n[0]))
-    model.generator.register_forward_hook(lambda m, args, out: drawn.append(len(out)))
+    model.generator.register_forward_hook(lambda m, args, out: drawn.append((len(out), out.requires_grad)))
     model.discriminator.register_forward_pre_hook(lambda m, args: seen.append(args[0].detach()))
     given = list(batches(10))
     source = iter(given)
     model.train_step(source, ctx)
     assert "".join(order) == d_steps * "d" + g_steps * "g"
     assert len(list(source)) == 10 - d_steps  # a batch for each update of D, none for G's
-    assert drawn == [8] * (d_steps + g_steps - reuse)
+    # For D without a graph, unless G learns from it.
+    assert drawn == [(8, False)] * (d_steps - reuse) + [(8, True)] * g_steps
     for k in range(d_steps):
         assert torch.equal(seen[2 * k], given[k].images)  # first the reals, then as many fakes
     fakes = [seen[2 * k + 1] for k in range(d_steps)] + seen[2 * d_steps :]
@@ -135,19 +137,43 @@ def test_penalties_change_the_discriminators_gradient(dcgan, batches):
     assert not torch.allclose(after(gp=4.0), plain, rtol=0.01)
 
 
-@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.parametrize("every", [1, 3, 5])
 def test_penalised_updates(dcgan, batches, every, monkeypatch):
-    calls = []
+    updates, penalised = [], []
 
     def penalty(critic, real):
-        calls.append(len(real))
+        penalised.append((len(updates), len(real)))
         return critic(real).sum() * 0
 
     monkeypatch.setattr("gantool.game.model.r1_penalty", penalty)
     model, ctx = dcgan(r1=1.0, penalty_every=every, d_steps=2, accumulate=2)
-    for ctx.step in range(6):  # 12 updates of D, each in 2 parts of 4 pictures
+    model.optimizers["discriminator"].register_step_post_hook(lambda *_: updates.append(ctx.step))
+    for ctx.step in range(6):
         model.train_step(batches(2), ctx)
-    assert calls == [4] * (2 * 12 // every)
+    assert len(updates) == 12
+    # Each in both of its parts of 4 pictures.
+    assert penalised == [(update, 4) for update in range(0, 12, every) for _ in range(2)]
+
+
+def test_all_that_the_discriminator_sees_is_augmented(dcgan, batches):
+    model, ctx = dcgan(diffaugment="cutout", r1=1.0, g_steps=2)
+    seen = []
+    model.discriminator.register_forward_pre_hook(lambda m, args: seen.append(args[0].detach() == 0))
+    model.train_step(batches(1), ctx)
+    reals, fakes, penalised, first, second = (holes.all(1) for holes in seen)
+    for holes in (reals, fakes, first, second):
+        assert (holes.flatten(1).sum(1) >= 16).all()  # a quarter of a hole of 8x8 pixels at least
+    assert torch.equal(penalised, reals)
+    places = {holes.numpy().tobytes() for holes in (reals, fakes, first, second)}
+    assert len(places) == 4  # the same fakes, too, once for D and once for G
+
+
+def test_spectral_normalisation_is_the_discriminators(dcgan):
+    for wanted in (True, False):
+        model, _ = dcgan(spectral_norm=wanted, ema=0.9)
+        for name, net in model.named_children():
+            normed = [layer for layer in net.modules() if is_parametrized(layer)]
+            assert len(normed) == (3 if wanted and name == "discriminator" else 0), name
 
 
 def test_weights_are_clipped_before_the_update(dcgan, batches, assert_same):
