@@ -176,6 +176,17 @@ def test_spectral_normalisation_is_the_discriminators(dcgan):
             assert len(normed) == (3 if wanted and name == "discriminator" else 0), name
 
 
+def test_each_player_goes_at_its_own_rate_of_the_schedule(dcgan, batches, assert_same):
+    model, ctx = dcgan(optimizer="sgd", beta1=0.0, lr_d=0.1, lr_g=0.3, steps=10, decay="linear", decay_from=0.5)
+    for ctx.step, share in ((0, 1.0), (5, 1.0), (7, 0.6), (9, 0.2)):
+        before = {name: dict(copy.deepcopy(net).named_parameters()) for name, net in model.named_children()}
+        model.train_step(batches(1), ctx)
+        for name, lr in (("discriminator", 0.1), ("generator", 0.3)):
+            weights = dict(getattr(model, name).named_parameters())
+            stepped = {key: before[name][key] - share * lr * p.grad for key, p in weights.items()}
+            assert_same(weights, stepped, rtol=1e-9, atol=1e-12)
+
+
 def test_weights_are_clipped_before_the_update(dcgan, batches, assert_same):
     model, ctx = dcgan(**{**SGD, "lr_d": 1.0}, loss="wasserstein", clip=0.01)
     before = {name: p.detach().clamp(-0.01, 0.01) for name, p in model.discriminator.named_parameters()}
