@@ -20,7 +20,7 @@ from gantool.errors import NoSuchRun, RunError
 from gantool.files import read_json, write_error, write_json
 
 SCHEMA = 1
-METRICS, SCORES = "metrics.jsonl", "scores.jsonl"
+METRICS, SCORES, WATCH = "metrics.jsonl", "scores.jsonl", "watch.jsonl"
 
 
 def now() -> str:
@@ -142,6 +142,10 @@ class RunDir:
     def scores(self) -> list[dict[str, Any]]:
         """What was measured while training, in order of steps: "total", "metric", "value", "values", ..."""
         return self._logged(SCORES, lambda entry: (int(entry["total"]), str(entry["metric"])))
+
+    def watched(self) -> list[dict[str, Any]]:
+        """What the watch over a set's training found, in order of steps: figures of samples, "warnings"."""
+        return self._logged(WATCH, lambda entry: (int(entry["total"]), "ms_ssim" in entry))
 
     def _logged(self, file: str, key: Callable[[Any], Any]) -> list[dict[str, Any]]:
         """Where a resumed run wrote an entry twice, the later one counts."""

@@ -15,7 +15,6 @@ from gantool.files import atomic_write
 from gantool.tasks.curves import GROUPS, WATCHED, Group, Panel, boundaries, logged, panels, whole
 from gantool.tasks.report_plot import Curve, Scale, axes_of, nice_ticks, smoothed, thinned, tick_label
 from gantool.tasks.runs import Run
-from gantool.tasks.watch import read_watch
 
 WIDTH, HEIGHT = 900, 420
 TIMES = 2  # drawn so many times as large, then reduced, which smooths the edges
@@ -44,7 +43,7 @@ def write_plots(run: Run) -> list[Path]:
         RunError: they cannot be written.
     """
     entries = logged(run.dir)
-    checks = whole(read_watch(run.dir), ("total", "stage", "step"))
+    checks = whole(run.dir.watched(), ("total", "stage", "step"))
     found = [*panels(entries, (*GROUPS, SINGLE)), *(panel for panel in panels(checks, WATCHED) if panel.limits)]
     folder = run.path / "plots"
     files: list[Path] = []

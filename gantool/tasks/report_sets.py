@@ -15,7 +15,6 @@ from gantool.tasks.curves import WATCHED, Panel, boundaries, is_number, panels, 
 from gantool.tasks.report_pictures import LARGEST_PREVIEW, image
 from gantool.tasks.report_plot import plot, thinned
 from gantool.tasks.runs import Run
-from gantool.tasks.watch import read_watch
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel
@@ -108,7 +107,7 @@ def previews_over_time(run: Run) -> list[str]:
 
 def watched(run: Run) -> list[str]:
     """A section of warnings and of what was measured on samples while it trained; none where nobody watched."""
-    entries = read_watch(run.dir)
+    entries = run.dir.watched()
     if not entries:
         return []
     rows = [

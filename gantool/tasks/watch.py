@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from gantool.data.image import to_uint8
 from gantool.engine.devices import enough_memory
-from gantool.engine.rundir import RunDir
+from gantool.engine.rundir import WATCH, RunDir
 from gantool.errors import GantoolError
 from gantool.family import SampleRequest
 from gantool.metrics.collapse import by_area, coverage, nearest, pair_similarity, thumbnails
@@ -28,7 +26,6 @@ Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Reals = Callable[[int], tuple[Pixels, Labels | None]]
 
-WATCH = "watch.jsonl"
 EARLY_SHARE = 0.1  # of the steps: until then samples are still alike because they are blurs
 CHECKS = 20  # of samples in a run, when nobody says how often
 SAMPLES, PAIRS = 64, 64
@@ -241,17 +238,3 @@ def _small(pictures: Pixels) -> Pixels:
         return pictures
     size = (round(length * LARGEST / side) for length in (height, width))
     return by_area(pictures, *size).round().astype(np.uint8)
-
-
-def read_watch(run: RunDir) -> list[dict[str, Any]]:
-    """The lines of watch.jsonl in order of steps. Where a resumed run wrote a check twice, the later one counts."""
-    entries: dict[tuple[int, bool], dict[str, Any]] = {}
-    try:
-        lines = (run.path / WATCH).read_bytes().splitlines()
-    except OSError:
-        return []
-    for line in lines:
-        with contextlib.suppress(ValueError, KeyError, TypeError, OverflowError):  # a line torn by a kill
-            entry = json.loads(line)
-            entries[int(entry["total"]), "ms_ssim" in entry] = entry
-    return [entries[key] for key in sorted(entries)]

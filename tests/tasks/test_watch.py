@@ -24,7 +24,7 @@ from gantool.game.options import GameConfig
 from gantool.metrics.collapse import coverage, nearest_classes, pair_similarity
 from gantool.tasks.balance import EARLY, WINDOW, Alarms, Balance
 from gantool.tasks.train import train
-from gantool.tasks.watch import SAMPLES, Reals, Watch, _like, _small, _spread, read_watch
+from gantool.tasks.watch import SAMPLES, Reals, Watch, _like, _small, _spread
 
 GOOD = {"acc_real": 0.8, "acc_fake": 0.75, "grad_d": 2.0, "grad_g": 1.0}
 
@@ -228,7 +228,7 @@ def test_diverse_samples_raise_no_alarm(run: RunDir) -> None:
         watching.step(at(step))
     watching.run_end(at(2000), model)  # type: ignore[arg-type]
     assert said == []
-    entries = read_watch(run)
+    entries = run.watched()
     assert [e["total"] for e in entries] == [500, 1000, 1500, 2000]  # once at the end
     samples = PICTURES[1200 : 1200 + SAMPLES]
     entry = entries[-1]
@@ -258,7 +258,7 @@ def test_collapse_is_said_after_two_checks(run: RunDir) -> None:
     assert "Classes are missing: samples show about 1.0 of 10, as many real pictures 9." in said[1]
     watching.step(at(2000))
     assert len(said) == 2
-    entries = read_watch(run)
+    entries = run.watched()
     assert [[w["kind"] for w in e["warnings"]] for e in entries] == [
         [],
         [],
@@ -278,7 +278,7 @@ def test_missing_classes(run: RunDir) -> None:
     watching.step(at(1000))
     assert len(said) == 1
     assert "Classes are missing" in said[0]
-    assert 4.9 < 10 ** read_watch(run)[0]["entropy"] < 6
+    assert 4.9 < 10 ** run.watched()[0]["entropy"] < 6
     model.digits = list(FRESH)
     watching.step(at(1500))
     model.digits = few
@@ -307,13 +307,13 @@ def test_without_labels_there_is_no_coverage(run: RunDir) -> None:
     watching.step(at(500))
     watching.step(at(1000))
     assert len(said) == 1
-    assert set(read_watch(run)[0]) == {"total", "stage", "step", "ms_ssim", "ms_ssim_real", "warnings"}
+    assert set(run.watched()[0]) == {"total", "stage", "step", "ms_ssim", "ms_ssim_real", "warnings"}
 
 
 def test_one_class_has_no_coverage(run: RunDir) -> None:
     watching, _ = watch(run, Drawn(FRESH), lambda n: (PICTURES[:n], np.zeros(n, np.int64)))
     watching.step(at(500))
-    assert "coverage" not in read_watch(run)[0]
+    assert "coverage" not in run.watched()[0]
 
 
 def test_a_conditional_model_is_compared_within_classes(run: RunDir) -> None:
@@ -324,14 +324,14 @@ def test_a_conditional_model_is_compared_within_classes(run: RunDir) -> None:
     watching.step(at(1000))
     assert len(said) == 1
     assert "Samples of a class collapse" in said[0]
-    entry = read_watch(run)[0]
+    entry = run.watched()[0]
     assert entry["ms_ssim"] == pytest.approx(1)
     assert entry["coverage"] == 1
     assert entry["ms_ssim_real"] == pytest.approx(pair_similarity(PICTURES[:1000], 256, labels=LABELS[:1000]), abs=1e-5)
     assert [label for request in model.asked[:4] for label in request.labels or ()] == [i % 10 for i in range(SAMPLES)]
     model.digits = list(range(7))  # of each class, seven different pictures
     watching.step(at(1500))
-    assert read_watch(run)[2]["ms_ssim"] < 0.6
+    assert run.watched()[2]["ms_ssim"] < 0.6
 
 
 def test_labels_of_many_classes_are_spread() -> None:
@@ -370,7 +370,7 @@ def test_warnings_between_checks_are_logged(run: RunDir) -> None:
         watching.step(at(step + 1))  # not fresh: the numbers of before count once
     (sentence,) = said
     assert sentence.startswith("Step 700: The discriminator wins")
-    (entry,) = read_watch(run)
+    (entry,) = run.watched()
     assert entry["total"] == 700
     assert entry["warnings"][0]["kind"] == "discriminator wins"
     assert entry["warnings"][0]["text"] in sentence
@@ -380,14 +380,14 @@ def test_twenty_checks_unless_told(run: RunDir) -> None:
     watching, _ = watch(run, Drawn(FRESH), every=None)
     for step in range(1, 401):
         watching.step(at(step, steps=400))
-    assert [e["total"] for e in read_watch(run)] == list(range(20, 401, 20))
+    assert [e["total"] for e in run.watched()] == list(range(20, 401, 20))
 
 
 def test_the_end_is_checked(run: RunDir) -> None:
     watching, _ = watch(run, Drawn(FRESH), every=300)
     watching.step(at(300, steps=350))
     watching.run_end(at(350, steps=350), None)  # type: ignore[arg-type]
-    assert [e["total"] for e in read_watch(run)] == [300, 350]
+    assert [e["total"] for e in run.watched()] == [300, 350]
 
 
 def test_what_cannot_be_checked_costs_nothing_else(run: RunDir) -> None:
@@ -418,14 +418,14 @@ def test_what_cannot_be_checked_costs_nothing_else(run: RunDir) -> None:
     model.sample = good  # type: ignore[method-assign]
     watching.step(at(1500))
     assert len(said) == 2
-    assert len(read_watch(run)) == 1
+    assert len(run.watched()) == 1
 
 
 def test_a_torn_log_is_read_as_far_as_it_goes(run: RunDir) -> None:
     lines = ['{"total": 5, "ms_ssim": 1}', '{"tot', "[]", '{"total": 2, "warnings": []}', '{"total": 5, "ms_ssim": 2}']
     (run.path / "watch.jsonl").write_text("\n".join([*lines, json.dumps({"total": 5, "warnings": ["x"]})]))
-    assert [(e["total"], e.get("ms_ssim")) for e in read_watch(run)] == [(2, None), (5, None), (5, 2)]
-    assert read_watch(RunDir(run.path / "nowhere")) == []
+    assert [(e["total"], e.get("ms_ssim")) for e in run.watched()] == [(2, None), (5, None), (5, 2)]
+    assert RunDir(run.path / "nowhere").watched() == []
 
 
 def test_watching_does_not_change_what_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -434,7 +434,7 @@ def test_watching_does_not_change_what_is_learnt(tmp_path: Path, monkeypatch: py
     def weights(folder: str) -> dict[str, torch.Tensor]:
         words = {"preset": "tiny", "steps": 8, "seed": 1, "device": "cpu", "preview_every": 2, "log_every": 1}
         run = train("acgan", "builtin:digits", out=tmp_path / folder, **words)
-        assert len(read_watch(run.dir)) == (4 if folder == "watched" else 0)
+        assert len(run.dir.watched()) == (4 if folder == "watched" else 0)
         return run.load("cpu").state_dict()
 
     watched = weights("watched")
@@ -460,4 +460,4 @@ def test_a_check_at_64_pixels_takes_less_than_two_seconds(run: RunDir) -> None:
     start = time.process_time()
     watching.step(at(200))
     assert time.process_time() - start < 1.5
-    assert len(read_watch(run)) == 2
+    assert len(run.watched()) == 2
