@@ -22,10 +22,9 @@ from gantool.errors import DataError, GantoolError, RunError, UsageError
 from gantool.families.singan import SPEC
 from gantool.families.singan.config import SinGANConfig
 from gantool.families.singan.model import SinGAN
-from gantool.family import AnimateRequest, InjectRequest, SampleRequest, SuperResolveRequest
+from gantool.family import AnimateRequest, DataShape, InjectRequest, SampleRequest, SuperResolveRequest
 from gantool.tasks import import_run as task
 from gantool.tasks.import_run import import_run
-from gantool.family import DataShape
 from gantool.tasks.runs import new_model
 
 Made = tuple[SinGAN, Path]
