@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 import gantool
+from gantool import registry
 from gantool.errors import Interrupted
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -87,6 +88,8 @@ def test_readme_names_the_commands_people_need() -> None:
         "train",
         "sample",
         "animate",
+        "data",
+        "interpolate",
         "eval",
         "report",
         "resume",
@@ -101,7 +104,8 @@ def test_readme_names_the_commands_people_need() -> None:
 def test_command_works(command: str, place: Path, interrupted: Path, weights: Path) -> None:
     arguments = shlex.split(command.replace("RUN", str(interrupted)))
     if arguments[1] == "train":
-        arguments += ["--preset", "tiny", "--iterations", "2"]
+        length = "--iterations" if registry.get(arguments[2]).data == "image" else "--steps"
+        arguments += ["--preset", "tiny", length, "2"]
         arguments = [file for word in arguments for file in (sorted(glob.glob(word, root_dir=place)) or [word])]
     if arguments[1] in ("harmonize", "superres") and "latest" not in arguments:
         arguments += ["--preset", "tiny", "--set", "iterations=2"]

@@ -43,7 +43,7 @@ def same_shape(shown, real, where="data"):
 CALLS = {
     "train": ["train", "consingan", "a.png", "gone.png", "--preset", "tiny", "--iterations", "1"],
     "train --dry-run": ["train", "consingan", "a.png", "--preset", "tiny", "--dry-run"],
-    "sample, animate": ["sample", "RUN", "-n", "1", "--to", "drawn"],
+    "sample, animate, interpolate": ["sample", "RUN", "-n", "1", "--to", "drawn"],
     "harmonize, edit": ["harmonize", "--background", "a.png", "b.png", "--preset", "tiny"],
     "paint": ["paint", "--background", "a.png", "b.png", "--preset", "tiny"],
     "superres": ["superres", "a.png", "-s", "1.5", "--max-size", "32", "--preset", "tiny"],
@@ -79,7 +79,7 @@ def test_every_command_is_in_the_overview(cli):
         assert cli(*words, "--help").code == 0
 
 
-PAGED = ["sample", "animate", "harmonize", "edit", "paint", "superres", "import"]
+PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "import"]
 
 
 @pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats"])
