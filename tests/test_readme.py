@@ -37,6 +37,9 @@ def place(tmp_path_factory) -> Path:
     (folder / "photos").mkdir()
     for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
         Image.fromarray(rng.integers(0, 255, (30, 36, 3), dtype=np.uint8)).save(folder / name)
+    for name in ("animals/cat/a.jpg", "animals/cat/b.jpg", "animals/dog/c.jpg", "animals/dog/d.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (30, 36, 3), dtype=np.uint8)).save(folder / name)
     (folder / "samples").mkdir()
     with zipfile.ZipFile(folder / "generated.zip", "w") as archive:
         for name in ("a.png", "b.png"):
