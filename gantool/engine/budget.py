@@ -28,13 +28,18 @@ class Budget:
         self.limit = limit
         self.wanted = [stage.steps for stage in stages]
         self.costs = [stage.cost for stage in stages]
+        self.uneven = [stage.uneven for stage in stages]
 
     def is_due(self, stage: int, step: int) -> bool:
         """Whether the schedule is fitted after so many steps of a stage."""
-        times, rest = divmod(step, PROBE)
+        times, rest = divmod(step - self.uneven[stage], PROBE)
         while stage == len(self.wanted) - 1 and not rest and times and times % AGAIN == 0:
             times //= AGAIN
         return times == 1 and not rest
+
+    def begins(self, stage: int, step: int) -> bool:
+        """Whether speed is measured from this step on."""
+        return step == WARM_UP + self.uneven[stage]
 
     def fit(self, stage: int, step: int, seconds_a_step: float, spent: float) -> list[int]:
         """The steps of `stage` and of each later one, after `step` steps of it and `spent` seconds in all."""

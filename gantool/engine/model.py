@@ -29,6 +29,7 @@ class Stage:
         size: (height, width) of the pictures trained on.
         cost: floating point operations a step, roughly; only ratios between stages matter.
         memory: bytes a step needs at its peak, roughly.
+        uneven: first steps that do more than all others, and tell nothing of their speed.
     """
 
     index: int
@@ -37,6 +38,7 @@ class Stage:
     size: tuple[int, int]
     cost: float = 1.0
     memory: float = 0.0
+    uneven: int = 0
 
 
 @dataclass

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 import torch
 
-from gantool.engine.budget import WARM_UP, Budget
+from gantool.engine.budget import Budget
 from gantool.engine.checkpoint import (
     State,
     find_checkpoint,
@@ -187,14 +187,15 @@ class Trainer:
     def _after_step(self, metrics: Metrics) -> None:
         progress, state = self.progress, self.progress.state
         due = self.budget is not None and self.budget.is_due(state.stage, state.step)
-        if due or (self.budget is not None and state.step == WARM_UP):
+        begins = self.budget is not None and self.budget.begins(state.stage, state.step)
+        if due or begins:
             synchronize(self.model.device)
         # From step to step, so that waiting for the device counts wherever it happens; saving does not.
         seconds, self.clock = time.monotonic() - self.clock, time.monotonic()
         state.seconds += seconds
         progress.session_seconds += seconds
         progress.session_steps += 1
-        if self.budget is not None and state.step == WARM_UP:
+        if begins:
             self.entered = (state.step, state.seconds)  # the first steps of a stage are slower than the rest
         if self.budget is not None and due:
             self._fit_budget(self.budget)

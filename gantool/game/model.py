@@ -16,7 +16,7 @@ from gantool.family import DataShape
 from gantool.game.cost import estimate
 from gantool.game.measures import gradient_norm, seen_right, share_right
 from gantool.game.optimisers import Schedule, make_optimizer
-from gantool.game.options import GameConfig
+from gantool.game.options import BURST_FIRST, GameConfig
 from gantool.game.remedies import Augmentation, LabelRemedies
 from gantool.game.sampling import Sampling
 from gantool.losses.adversarial import LOSSES
@@ -61,7 +61,8 @@ class Game(Sampling, GanModel):
         """One: both networks, from the first step to the last."""
         cost, memory = estimate(self)
         steps = self.config.generator_steps(self.shape.count)
-        return [Stage(0, "training", steps, (self.shape.height, self.shape.width), cost, memory)]
+        uneven = BURST_FIRST if self.config.critic_bursts else 0
+        return [Stage(0, "training", steps, (self.shape.height, self.shape.width), cost, memory, uneven)]
 
     def enter(self, stage: Stage) -> None:
         """Fresh optimisers."""

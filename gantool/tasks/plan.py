@@ -227,7 +227,7 @@ def time_steps(spec: FamilySpec, config: Any, source: Data, device: torch.device
         model.enter(stage)
         model.prepare(stage, data, ctx)
         times = []
-        for ctx.step in range(3):
+        for ctx.step in range(stage.uneven, stage.uneven + 3):
             start = time.perf_counter()
             model.train_step(data.batch(ctx.step), ctx)
             synchronize(device)

@@ -52,6 +52,12 @@ def test_the_last_stage_is_fitted_again_and_again() -> None:
     assert two.is_due(1, 24)
 
 
+def test_steps_that_do_more_tell_nothing_of_the_speed() -> None:
+    uneven = Budget(10, [Stage(0, "0", 5000, (1, 1), uneven=25)])
+    assert [step for step in range(500) if uneven.is_due(0, step)] == [31, 49, 121, 409]
+    assert [step for step in range(500) if uneven.begins(0, step)] == [27]
+
+
 @pytest.mark.parametrize("limit", [20, 50, 137.0])
 def test_the_planned_time_is_kept(limit: float) -> None:
     steps, costs, speed = [300, 500, 80], [1.0, 2.5, 9.0], 0.1
