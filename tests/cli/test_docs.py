@@ -43,6 +43,9 @@ def same_shape(shown, real, where="data"):
 CALLS = {
     "train": ["train", "consingan", "a.png", "gone.png", "--preset", "tiny", "--iterations", "1"],
     "train --dry-run": ["train", "consingan", "a.png", "--preset", "tiny", "--dry-run"],
+    "train --dry-run, of a set": ["train", "acgan", "builtin:digits", "--preset", "tiny", "--dry-run"],
+    "data check": ["data", "check", "set"],
+    "data pack": ["data", "pack", "set", "set.zip"],
     "sample, animate, interpolate": ["sample", "RUN", "-n", "1", "--to", "drawn"],
     "harmonize, edit": ["harmonize", "--background", "a.png", "b.png", "--preset", "tiny"],
     "paint": ["paint", "--background", "a.png", "b.png", "--preset", "tiny"],
@@ -68,6 +71,11 @@ def test_the_examples_have_the_keys_of_the_answers(cli, here, trained, heading):
     with Image.open("a.png") as image:  # b.png: a.png with something pasted into it
         image.paste((255, 0, 0), (16, 12, 32, 26))
         image.save("b.png")
+    for name, source in {"cat/1": "a.png", "cat/2": "a.png", "dog/3": "b.png"}.items():
+        file = Path("set", name).with_suffix(".png")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(Path(source).read_bytes())
+    Path("set/dog/4.png").write_bytes(Path("a.png").read_bytes()[:200])  # torn
     words = [str(trained) if word == "RUN" else word for word in CALLS[heading]]
     said = cli(*words, "--json")
     same_shape(examples()[heading], said.reply["data"])
