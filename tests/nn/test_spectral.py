@@ -105,6 +105,7 @@ def inputs():
 
 
 def test_all_weights_but_those_of_norms_and_slopes_are_normalised():
+    torch.manual_seed(0)  # for about one start in 200, 15 power iterations are not yet within 0.1
     critic = Critic()
     before = {name: p.numel() for name, p in critic.named_parameters()}
     add_spectral_norm(critic)
