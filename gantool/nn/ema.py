@@ -27,20 +27,3 @@ def update_average(average: nn.Module, model: nn.Module, decay: float | Tensor) 
     for a, b in pairs:
         if not a.is_floating_point():
             a.copy_(b)
-
-
-def half_life_decay(batch: int, half_life: float, seen: float | None = None, ramp: float = 0.05) -> float:
-    """The decay of one update of `batch` pictures that halves the share of old weights every `half_life` pictures.
-
-    So the batch does not change the average (in the StyleGAN codes the half-life is in thousands of pictures).
-
-    Args:
-        batch: pictures, of all processes.
-        half_life: in pictures, above 0.
-        seen: pictures until now. Where given, the half-life is at most `ramp` of them, so that the first, bad weights
-            are soon forgotten, as in the code of Karras et al. 2020 (ADA). Before the first picture the decay is 0.
-        ramp: share of `seen`.
-    """
-    if seen is not None:
-        half_life = min(half_life, ramp * seen)
-    return 0.5 ** (batch / half_life) if half_life > 0 else 0.0

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from gantool.nn.ema import half_life_decay, update_average
+from gantool.nn.ema import update_average
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "biggan_parts.npz")
 
@@ -88,18 +88,3 @@ def test_no_graph_hangs_on_the_average():
 def test_networks_of_two_kinds_are_refused():
     with pytest.raises(ValueError, match="zip"):
         update_average(nn.Linear(2, 2), nn.Linear(2, 2, bias=False), 0.9)
-
-
-@pytest.mark.parametrize("batch", [1, 32, 250])
-def test_old_weights_count_half_after_the_half_life_for_any_batch(batch):
-    decay = half_life_decay(batch, 10_000)
-    assert decay ** (10_000 / batch) == pytest.approx(0.5)
-
-
-def test_the_half_life_ramps_up_with_what_was_seen():
-    # 5% of 100,000 pictures are 5,000: half the half-life of 10,000
-    assert half_life_decay(32, 10_000, seen=100_000) == half_life_decay(32, 5_000)
-    assert half_life_decay(32, 10_000, seen=100_000, ramp=0.02) == half_life_decay(32, 2_000)
-    assert half_life_decay(32, 10_000, seen=1_000_000) == half_life_decay(32, 10_000)
-    assert half_life_decay(32, 10_000, seen=0) == 0
-    assert half_life_decay(32, 10_000, seen=32) < 1e-6
