@@ -51,8 +51,10 @@ FAST = {
     "batch": 32,
     "lr_g": 5e-4,
     "lr_d": 5e-4,
-    "ema": 0.995,
-    "steps": 4000,
+    "ema": 0.999,
+    "decay": "linear",
+    "decay_from": 0.2,
+    "steps": 2500,
 }
 
 PRESETS = {
