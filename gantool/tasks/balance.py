@@ -173,7 +173,7 @@ def advice_calmer(config: GameConfig | None, name: str) -> str:
     return _tries(
         f"--{option.replace('_', '-')} {getattr(config, option) / 2:g}",
         not config.spectral_norm and "--spectral-norm",
-        (config.loss != "wasserstein" and not config.r1) and "--r1 1",
+        (config.loss != "wasserstein" and not config.r1) and _alone(config, "--r1 1"),
     )
 
 
@@ -182,7 +182,7 @@ def advice_critic(config: GameConfig | None) -> str:
     if config is None:
         return "Try a gradient penalty, or a lower learning rate."
     return _tries(
-        f"--gp {max(10.0, 2 * config.gp):g}",
+        _alone(config, f"--gp {max(10.0, 2 * config.gp):g}"),
         config.clip is not None and f"--clip {(config.clip or 0) / 2:g}",
         f"--lr-d {config.lr_d / 2:g}",
     )
@@ -196,8 +196,13 @@ def advice_diverse(config: GameConfig | None) -> str:
         not config.minibatch_std and "--minibatch-std",
         not config.spectral_norm and "--spectral-norm",
         f"--lr-g {config.lr_g / 2:g}",
-        config.loss != "wasserstein" and "--loss wasserstein --gp 10",
+        config.loss != "wasserstein" and _alone(config, "--loss wasserstein --gp 10"),
     )
+
+
+def _alone(config: GameConfig, flags: str) -> str:
+    """A penalty, and what it takes: a discriminator whose batch norm does not mix the pictures."""
+    return f"{flags} --norm-d none" if getattr(config, "norm_d", "") == "batch" else flags
 
 
 def _tries(*flags: str | bool) -> str:

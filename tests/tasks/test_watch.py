@@ -407,7 +407,7 @@ def test_what_cannot_be_checked_costs_nothing_else(run: RunDir) -> None:
     good = model.sample
     model.sample = lambda request: good(request) * torch.nan  # type: ignore[method-assign]
     watching.step(at(500))
-    assert "Samples of step 500 were not watched for collapse: the images contain NaN" in said[0]
+    assert "Samples of step 500 were not watched for collapse: The pictures hold NaN" in said[0]
 
     def refuses(request: SampleRequest) -> torch.Tensor:
         raise UsageError("Not now.", "Later.")
