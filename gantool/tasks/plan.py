@@ -91,7 +91,8 @@ class Plan:
 
         config: Any = resolve(self.spec.config, (preset, self.spec.preset(preset).values)).config
         try:
-            model = new_model(self.spec, config, self.shape, 0, torch.device("cpu"))
+            shape = self.shape if self.spec.data == "image" else replace(self.shape, height=config.size, width=config.size)
+            model = new_model(self.spec, config, shape, 0, torch.device("cpu"))
         except DataError:  # a picture that this preset makes too small
             return None
         unit = self.seconds / sum(s.steps * s.cost for s in self.stages)
@@ -159,7 +160,7 @@ def plan_training(
         ("--set", {k: v for k, v in set_values.items() if k not in SETTING_NAMES}),
         ("flag", {k: v for k, v in flags.items() if k not in SETTING_NAMES}),
     )
-    check_settings(spec, settings.config)
+    check_settings(spec, settings.config, chosen.config)
     if settings.config.eval:
         from gantool.tasks.evaluate.during import check_schedule  # brings torchvision and SciPy
 
@@ -209,7 +210,7 @@ def _grown_sizes(model: GanModel) -> tuple[dict[str, int], int, list[Stage]]:
 
 
 def time_steps(spec: FamilySpec, config: Any, source: Data, device: torch.device, patience: float = 2.0) -> list[float]:
-    """Seconds a step of every stage, measured for the first ones until `patience` runs out.
+    """Seconds a step of every stage, measured for the first ones until `patience` runs out, by one step at least.
 
     Later stages follow from the cost of their steps. The model used is thrown away.
     """
@@ -226,8 +227,10 @@ def time_steps(spec: FamilySpec, config: Any, source: Data, device: torch.device
         ctx = Context(device, generator, stage)
         model.enter(stage)
         model.prepare(stage, data, ctx)
-        times = []
+        times = list[float]()
         for ctx.step in range(stage.uneven, stage.uneven + 3):
+            if times and time.perf_counter() - began > patience:
+                break
             start = time.perf_counter()
             model.train_step(data.batch(ctx.step), ctx)
             synchronize(device)

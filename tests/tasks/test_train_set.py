@@ -3,6 +3,7 @@
 import gzip
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +253,14 @@ def test_the_data_of_a_run_is_gone(folder, tmp_path):
     with pytest.raises((DataError, RunError), match="no file"):
         gantool.resume(run)
     assert run.load("cpu").sample(SampleRequest([0])).isfinite().all()
+
+
+@pytest.mark.parametrize("family", ["gan", "dcgan", "cgan", "acgan"])
+def test_the_time_of_another_preset_is_of_its_own_size(family):
+    plan = replace(plan_training(family, "builtin:digits", preset="tiny", estimate=False), step_seconds=[0.5])
+    plan.source.close()
+    for name, preset in plan.spec.presets.items():
+        other = plan_training(family, "builtin:digits", preset=name, estimate=False)
+        other.source.close()
+        work = [stage.cost * stage.steps for stage in (other.stages[0], plan.stages[0])]
+        assert plan.seconds_with(name) == pytest.approx(0.5 * plan.stages[0].steps * work[0] / work[1]), preset.help
