@@ -8,6 +8,7 @@ from typing import Literal
 from gantool.options import opt
 
 RUN = "Run"
+MOST = 64  # devices, each with a process
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +20,7 @@ class Settings:
 
     seed: int | None = opt(None, "seed of all randomness (none: draw one)", group=RUN, ge=0, le=2**31 - 1)
     device: str = opt("auto", "auto, cpu, cuda, cuda:1, mps", group=RUN)
-    devices: int = opt(1, "processes that share each batch, one a GPU (or on the CPU)", group=RUN, ge=1, le=64)
+    devices: int = opt(1, "processes that share each batch, one a GPU (or on the CPU)", group=RUN, ge=1, le=MOST)
     precision: Literal["fp32", "bf16"] = opt("fp32", "bf16: faster on GPUs, and coarser", group=RUN)
     compile: bool = opt(False, "compile the networks: minutes at first, faster then", group=RUN)
     max_time: float | None = opt(None, "fit the schedule to this time", group=RUN, gt=0)

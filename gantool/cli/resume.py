@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -13,13 +14,14 @@ from gantool.cli.talk import Failure, Result, Talk
 from gantool.cli.train import finished, go_on
 from gantool.cli.train_set import share_out
 from gantool.errors import Interrupted, UsageError
+from gantool.settings import MOST
 
 
 def resume(
     talk: Talk,
     run: RUN,
     device: Annotated[str | None, typer.Option(help="another device than the run's own")] = None,
-    devices: Annotated[int | None, typer.Option(min=1, max=64, help="another number of processes")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, max=MOST, help="another number of processes")] = None,
     out: OUT = Path("runs"),
 ) -> Result:
     """Go on with a run that was stopped, exactly as if it had not been."""
@@ -27,8 +29,8 @@ def resume(
 
     found = open_run(run, out)
     if found.spec.data == "set":
-        if found.dir.status() != "finished":
-            share_out(talk, devices or found.settings.devices)
+        # Of a finished run, one process tells what there is.
+        share_out(talk, 1 if found.dir.status() == "finished" else devices or found.settings.devices)
     elif devices not in (None, 1):
         raise UsageError(f"{found.spec.title} trains one picture in one process.", "Leave --devices out.")
     elif not share(talk, [(found.path, None)]):
@@ -37,4 +39,4 @@ def resume(
     try:
         return Result({"run": finished(talk, go_on(talk, found, device))})
     except Interrupted as error:
-        raise Failure(error, {"run": found.summary()}) from error
+        raise Failure(error, {"run": replace(found).summary()}) from error  # what it knows of run.json is old

@@ -11,6 +11,7 @@ from gantool.cli.talk import Failure, Launched, Result, Talk
 from gantool.cli.train import Job, dry, finished, train_plan
 from gantool.errors import Interrupted, UsageError
 from gantool.options import parse_sets, read_toml
+from gantool.settings import MOST
 
 
 def train_set(talk: Talk, job: Job) -> Result:
@@ -39,10 +40,12 @@ def share_out(talk: Talk, devices: int, *, dry_run: bool = False) -> None:
     """
     rank, world = rank_and_world()
     if world > 1:
-        if devices not in (1, world):
-            raise UsageError(f"--devices is {devices}, and torchrun started {world} processes.", "Leave it out.")
         if rank:
             talk.quiet = talk.silent = True
+        if devices not in (1, world):
+            refusal = UsageError(f"--devices is {devices}, and torchrun started {world} processes.", "Leave it out.")
+            refusal.quiet = rank > 0
+            raise refusal
     elif devices > 1 and not dry_run:
         from gantool.cli.launch import launch
 
@@ -56,4 +59,5 @@ def _devices(job: Job) -> int:
         table = read_toml(Path(job.config)).get("run")
         named.append(table if isinstance(table, dict) else {})
     found = next((values["devices"] for values in named if "devices" in values), 1)
-    return int(found) if str(found).isdecimal() else 1
+    asked = int(found) if str(found).isdecimal() and len(str(found)) < 9 else 1
+    return asked if asked <= MOST else 1

@@ -19,7 +19,7 @@ from PIL import Image
 from gantool.data.decode import MAX_PIXELS, Pixels, decode_picture, parse_colour
 from gantool.data.listing import file_mode, picture_names, read_error
 from gantool.data.movie import save_gif, save_mp4
-from gantool.errors import DataError
+from gantool.errors import DataError, Diverged
 from gantool.files import atomic_write
 
 if TYPE_CHECKING:
@@ -133,13 +133,14 @@ def to_uint8(images: torch.Tensor) -> Pixels:
     """(N, 3, H, W) or (N, 1, H, W) in [-1, 1] to (N, H, W, 3) uint8: clamped, then rounded to nearest.
 
     Raises:
-        ValueError: another shape, or NaN.
+        ValueError: another shape.
+        Diverged: NaN among the values.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3):
         raise ValueError(f"expected (N, 3, H, W), got {tuple(images.shape)}")
     x = images.detach().float().cpu()
     if bool(x.isnan().any()):
-        raise ValueError("the images contain NaN")
+        raise Diverged("The pictures hold NaN: the model has diverged.", "Try a lower learning rate or another seed.")
     bytes_ = ((x.clamp(-1, 1) + 1) / 2 * 255).round().byte()
     result: Pixels = bytes_.expand(-1, 3, -1, -1).permute(0, 2, 3, 1).contiguous().numpy()
     return result

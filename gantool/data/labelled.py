@@ -94,6 +94,8 @@ def open_labelled(reference: str | Path, *, background: str = "white") -> Labell
         DataError: there is nothing of this name, it cannot be read, has no pictures, or labels that make no sense.
     """
     path, name = Path(reference), str(reference)
+    if not name.strip():  # a path without words is the current folder, which nobody asked for
+        raise DataError("The name of the data is empty.", "Name a folder, a file or builtin:digits.")
 
     def pictures(source: Source) -> Pictures:
         return Pictures(source, path, background=background, skip_bad=False, threads=None)
@@ -125,8 +127,8 @@ def _folder(files: PictureFiles, pictures: Wrap) -> LabelledPictures:
         for name in files.files:
             try:
                 size = os.stat(f"{files.folder}/{name}").st_size
-            except OSError as error:
-                raise read_error(files.folder / name, error) from error
+            except OSError:  # a link that leads nowhere: one more picture that cannot be read
+                size = -1
             yield f"{name}\n{size}\n".encode(errors="surrogateescape")
 
     found = LabelledPictures(pictures(files), identity=identity)

@@ -294,8 +294,8 @@ def _trains_grey(source: LabelledPictures, chosen: NDArray[np.int64], options: S
         if known is not None or not seems:
             break
     if len(bad) == len(sample):
-        why = reason(pictures.names[int(sample[0])], bad[0])
-        what = f"None of {len(sample)} pictures tried in {pictures.label} can be read: the first is {why}."
+        name = pictures.names[int(sample[0])]
+        what = f"None of {len(sample)} pictures tried in {pictures.label} can be read ({name}: {reason(name, bad[0])})."
         raise DataError(what, bad[0].hint)
     return seems if known is None else known
 

@@ -12,7 +12,7 @@ from gantool.engine.devices import enough_memory
 from gantool.engine.model import GanModel
 from gantool.engine.rundir import RunDir
 from gantool.engine.trainer import Progress
-from gantool.errors import MemoryShort, RunError
+from gantool.errors import Diverged, MemoryShort, RunError
 from gantool.family import Reconstructs
 
 READABLE = 160  # pixels across: smaller pictures in a row are shown enlarged, with hard pixels
@@ -40,7 +40,7 @@ class Previews:
                 sheet = self._row(model)
             self.folder.mkdir(exist_ok=True)
             save_png(sheet, self.folder / f"stage-{progress.state.stage + 1:02d}.png", overwrite=True)
-        except (OSError, RunError, MemoryShort) as error:
+        except (OSError, RunError, MemoryShort, Diverged) as error:
             self.say(f"There is no preview of {progress.stage.name}: {error}")
 
     def _row(self, model: GanModel) -> np.ndarray:
@@ -83,7 +83,7 @@ class Sheets:
                 sheet = _grid(list(to_uint8(self.model.preview())))
             self.folder.mkdir(exist_ok=True)
             save_png(sheet, self.folder / f"step-{progress.state.total:07d}.png", overwrite=True)
-        except (OSError, RunError, MemoryShort) as error:
+        except (OSError, RunError, MemoryShort, Diverged) as error:
             self.say(f"There is no sheet of step {progress.state.total}: {error}")
 
     def stage_end(self, progress: Progress, model: GanModel) -> None:

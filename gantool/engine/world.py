@@ -16,7 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.rendezvous import rendezvous
 
-from gantool.errors import GantoolError, PeerLost
+from gantool.errors import GantoolError, Interrupted, PeerLost
 from gantool.nn.ranks import is_loss, peers_lost
 
 T = TypeVar("T")
@@ -182,7 +182,8 @@ def join_world(device: torch.device | None = None) -> Iterator[World]:
         yield world
     except BaseException as error:
         if isinstance(error, GantoolError) and not error.quiet:
-            error.quiet = not _first_to_fail(store)
+            # All are interrupted at once; the first process has brought the run to its end when it says so.
+            error.quiet = not world.first if isinstance(error, Interrupted) else not _first_to_fail(store)
         _leave_at_once()
         if is_loss(error):  # from where nobody catches it, such as compiled code
             raise PeerLost from error

@@ -24,7 +24,7 @@ def interpolate(
     seeds: str | Sequence[int] = "0-5",
     *,
     steps: int = 8,
-    classes: str | Sequence[int] | None = None,
+    classes: str | int | Sequence[int | str] | None = None,
     linear: bool = False,
     fps: float = 10.0,
     to: str | Path | None = None,
@@ -36,7 +36,7 @@ def interpolate(
     """Draw the pictures on the way from seed to seed: a sheet with a row for each part of it, and a film.
 
     Args:
-        seeds: "0-5" or integers, two or more, in the order they are passed.
+        seeds: "0-5" or integers, two or more, in the order they are passed; "0,1,2,0" comes back.
         steps: pictures from one to the next.
         classes: one for the whole way, or one for each seed: "7", "3,8,cat"; None is the class each seed has anyway.
         linear: along the chord, not along the arc.
@@ -46,7 +46,7 @@ def interpolate(
     """
     found = open_run(run, out)
     check_can(found.spec, "interpolate")
-    wanted = parse_seeds(seeds) if isinstance(seeds, str) else check_seeds(seeds)
+    wanted = parse_seeds(seeds, repeats=True) if isinstance(seeds, str) else check_seeds(seeds, repeats=True)
     if len(wanted) < 2:
         raise UsageError("A way leads from one seed to another.", "Give two seeds or more, for instance --seeds 0,1.")
     if not 1 <= steps <= MOST_STEPS:

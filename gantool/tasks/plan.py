@@ -91,7 +91,9 @@ class Plan:
 
         config: Any = resolve(self.spec.config, (preset, self.spec.preset(preset).values)).config
         try:
-            shape = self.shape if self.spec.data == "image" else replace(self.shape, height=config.size, width=config.size)
+            shape = (
+                self.shape if self.spec.data == "image" else replace(self.shape, height=config.size, width=config.size)
+            )
             model = new_model(self.spec, config, shape, 0, torch.device("cpu"))
         except DataError:  # a picture that this preset makes too small
             return None

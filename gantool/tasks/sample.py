@@ -6,7 +6,7 @@ import contextlib
 import difflib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Drawn:
     sheet: Path | None = None
 
 
-def parse_seeds(text: str) -> list[int]:
+def parse_seeds(text: str, *, repeats: bool = False) -> list[int]:
     """ "0-15,42" to the seeds it lists. Raises UsageError for anything else."""
     seeds: list[int] = []
     for part in text.split(","):
@@ -47,13 +47,17 @@ def parse_seeds(text: str) -> list[int]:
             raise UsageError(f"{part.strip()!r} is no range of seeds.", "Write for instance 0-15.")
         _check_number(len(seeds) + last - first + 1)
         seeds += range(first, last + 1)
-    return check_seeds(seeds)
+    return check_seeds(seeds, repeats=repeats)
 
 
-def check_seeds(seeds: Sequence[int]) -> list[int]:
-    """The seeds, each once. Raises UsageError when there are none or too many, or one is negative or too large."""
+def check_seeds(seeds: Sequence[int], *, repeats: bool = False) -> list[int]:
+    """The seeds, each once unless with `repeats`.
+
+    Raises:
+        UsageError: there are none or too many, or one is negative or too large.
+    """
     _check_number(len(seeds))
-    once = list(dict.fromkeys(seeds))
+    once = list(seeds if repeats else dict.fromkeys(seeds))
     if not once:
         raise UsageError("No seeds are no samples.", "Give at least one seed.")
     if min(once) < 0 or max(once) >= 2**63:
@@ -109,7 +113,7 @@ def sample(
     seeds: str | Sequence[int] | None = None,
     size: str | tuple[int, int] | None = None,
     start_scale: int = 0,
-    classes: str | Sequence[int] | None = None,
+    classes: str | int | Sequence[int | str] | None = None,
     to: str | Path | None = None,
     out: str | Path = DEFAULT_OUT,
     device: str = "auto",
@@ -124,7 +128,8 @@ def sample(
         seeds: "0-15,42" or integers; one picture each, the same one every time.
         size: "500x250" (width x height) or (height, width).
         start_scale: stages below keep the reconstruction's noise.
-        classes: "all", or names and numbers as in "cat,3,5-7": every seed is drawn for each, a row of the sheet.
+        classes: "all", or names and numbers as in "cat,3,5-7" or ["cat", 3]: every seed is drawn for each, a row of
+            the sheet.
         to: the folder; None makes a new one under the run's samples/.
         progress: wraps the seeds, to show how far it is.
 
@@ -140,7 +145,7 @@ def sample(
     pixels = settle_size(size)
     check_stage(start_scale)
     model = found.load(device, say)
-    labels = chosen_classes(found, classes) if classes is not None else [None]
+    labels = list(dict.fromkeys(chosen_classes(found, classes))) if classes is not None else [None]
     jobs = [(seed, label) for label in labels for seed in wanted]
     _check_number(len(jobs))
 
@@ -187,8 +192,8 @@ class _Sheet:
         return contact_sheet(self.pictures, labels=labels, columns=self.columns)
 
 
-def chosen_classes(run: Run, text: str | Sequence[int]) -> list[int]:
-    """The classes meant by "all" or by names and numbers as in "cat,3,5-7", each once.
+def chosen_classes(run: Run, classes: str | int | Sequence[int | str]) -> list[int]:
+    """The classes meant by "all", by names and numbers as in "cat,3,5-7", or by a list of them; repeats stay.
 
     Raises:
         UsageError: the model has no classes, or not these.
@@ -197,25 +202,33 @@ def chosen_classes(run: Run, text: str | Sequence[int]) -> list[int]:
     if not count:
         able = [name for name, spec in registry.families().items() if spec.classes != "unused"]
         raise UsageError(f"{run.id} has no classes: it was trained without.", f"These learn them: {', '.join(able)}.")
-    if not isinstance(text, str):
-        return list(dict.fromkeys(text))
-    if text.strip() == "all":
-        return list(range(count))
+    if isinstance(classes, str):
+        if classes.strip() == "all":
+            return list(range(count))
+        classes = classes.split(",")
     names = {str(name): i for i, name in enumerate(run.info["data"].get("classes") or range(count))}
     found: list[int] = []
-    for part in (part.strip() for part in text.split(",")):
-        low, dash, high = part.partition("-")
-        if part in names:
-            found.append(names[part])
-        elif _is_number(low) and (not dash or _is_number(high)) and int(low) <= int(high or low) < count:
-            found += range(int(low), int(high or low) + 1)
-        else:
-            near = difflib.get_close_matches(part, names, n=1)
-            known = ", ".join(list(names)[:12]) + (", ..." if count > 12 else "")
-            raise UsageError(
-                f"There is no class {part!r}.", f"Did you mean {near[0]!r}?" if near else f"There are: {known}."
-            )
-    return list(dict.fromkeys(found))
+    for part in [classes] if isinstance(classes, int) else classes:
+        found += _classes_of(part.strip() if isinstance(part, str) else part, names, count)
+    if not found:
+        raise UsageError("No classes are no samples.", "Give at least one class.")
+    return found
+
+
+def _classes_of(part: str | int, names: Mapping[str, int], count: int) -> Iterable[int]:
+    """The class of that name or number, or those of a range of numbers."""
+    if isinstance(part, int):
+        if 0 <= part < count:
+            return [part]
+        raise UsageError(f"There is no class {part}.", f"Classes count from 0 to {count - 1}.")
+    low, dash, high = part.partition("-")
+    if part in names:
+        return [names[part]]
+    if _is_number(low) and (not dash or _is_number(high)) and int(low) <= int(high or low) < count:
+        return range(int(low), int(high or low) + 1)
+    near = difflib.get_close_matches(part, names, n=1)
+    known = ", ".join(list(names)[:12]) + (", ..." if count > 12 else "")
+    raise UsageError(f"There is no class {part!r}.", f"Did you mean {near[0]!r}?" if near else f"There are: {known}.")
 
 
 def check_fps(fps: float) -> None:

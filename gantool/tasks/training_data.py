@@ -14,7 +14,7 @@ from gantool.data.training_set import TrainingSet
 from gantool.engine.feed import Feed
 from gantool.engine.trainer import Source
 from gantool.engine.world import current_world
-from gantool.errors import ConfigError, DataError
+from gantool.errors import ConfigError, DataError, UsageError
 from gantool.family import DataShape, FamilySpec
 from gantool.settings import Settings
 
@@ -38,6 +38,9 @@ def open_data(
     world, source = current_world(), open_labelled(data, background=background)
     opened = TrainingSet(source, config, seed=seed, rank=world.rank, world=world.size, say=say)
     if spec.classes == "needed" and opened.shape.classes < 2:
+        opened.close()
+        if source.labels is not None and config.labels == "none":
+            raise ConfigError(f"{spec.title} learns classes, and --labels none leaves them out.", "Drop --labels.")
         found = "one class" if opened.shape.classes else "no labels"
         raise DataError(
             f"{spec.title} learns classes, and {data} has {found}.",
@@ -60,9 +63,17 @@ def feed(spec: FamilySpec, data: Data, device: torch.device) -> Source:
     return data if isinstance(data, SingleImage) else Feed(data, device, labels=spec.classes != "unused")
 
 
-def check_settings(spec: FamilySpec, settings: Settings) -> None:
-    """Raises ConfigError where the run is to be carried out as this family cannot be."""
+def check_settings(spec: FamilySpec, settings: Settings, config: Any) -> None:
+    """Raises UsageError where the run is to be carried out as this family cannot be."""
     if spec.data == "set":
+        devices, parts = max(settings.devices, current_world().size), getattr(config, "accumulate", 1)
+        if config.batch % (devices * parts):
+            cut = f", in {parts} parts each" if parts > 1 else ""
+            factor = f"{devices * parts}" + (" (--accumulate times --devices)" if parts > 1 else "")
+            raise UsageError(
+                f"A batch of {config.batch} cannot be shared equally by {devices} devices{cut}.",
+                f"Choose --batch as a multiple of {factor}, or fewer --devices.",
+            )
         return
     for name, flag, why in (
         ("devices", "--devices", "trains one picture in one process; torchrun shares many pictures among several"),

@@ -27,7 +27,7 @@ from gantool.data.image import (
     to_tensor,
     to_uint8,
 )
-from gantool.errors import ConfigError, DataError, RunError
+from gantool.errors import ConfigError, DataError, Diverged, RunError
 from gantool.files import atomic_write, read_json, write_json
 
 GREY = "grey repeated to three channels"
@@ -728,7 +728,7 @@ def test_to_uint8_clamps_and_rounds():
 
 
 def test_tensor_misuse():
-    with pytest.raises(ValueError, match="NaN"):
+    with pytest.raises(Diverged, match="NaN"):
         to_uint8(torch.full((1, 3, 2, 2), float("nan")))
     with pytest.raises(ValueError, match="expected"):
         to_uint8(torch.zeros(3, 4, 4))

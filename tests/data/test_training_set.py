@@ -352,7 +352,7 @@ def test_many_bad_pictures_are_only_counted(opened):
 
 
 def test_no_readable_picture_is_an_error(opened):
-    with pytest.raises(DataError, match=r"None of 3 pictures tried in set can be read: the first is cut off\."):
+    with pytest.raises(DataError, match=r"None of 3 pictures tried in set can be read \(0.png: cut off\)\."):
         opened(marked_set(3, bad=range(3)))
     with pytest.raises(DataError, match=r"set has no pictures\."):
         opened(marked_set(0))

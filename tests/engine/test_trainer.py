@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from gantool.engine.checkpoint import find_checkpoint
+from gantool.engine.model import Context
 from gantool.engine.rundir import RunDir
+from gantool.engine.world import World
 from gantool.errors import Diverged, Interrupted, RunError
 
 
@@ -285,3 +287,17 @@ def test_without_a_limit_the_schedule_stays(toy, tmp_path) -> None:
     assert tuple(trainer.progress.state.schedule) == toy.STEPS
     record = json.loads((tmp_path / "run/checkpoints/step-0000018-end/state.json").read_text())
     assert record["schedule"] == list(toy.STEPS)
+
+
+def test_layers_draw_differently_in_each_process_and_step(toy, tmp_path) -> None:
+    """Dropout of one process is not that of another one some steps before."""
+    drawn = set()
+    for rank in range(3):
+        trainer = toy.trainer(tmp_path / f"run{rank}")
+        trainer.world = World(rank, 3)
+        ctx = Context(torch.device("cpu"), trainer.generator, trainer.progress.stage)
+        for ctx.step in range(5):
+            with torch.random.fork_rng():
+                trainer._seed_layers(ctx)
+                drawn.add(float(torch.rand(())))
+    assert len(drawn) == 15

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from gantool.engine.world import World, current_world, join_world
-from gantool.errors import Diverged, GantoolError, PeerLost
+from gantool.errors import Diverged, GantoolError, Interrupted, PeerLost
 from gantool.nn.ranks import is_loss
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="the processes are forked")
@@ -97,12 +97,13 @@ def test_a_peer_that_is_killed_is_noticed_at_once(two, wait):
     assert two(work) == [(said, 0), (None, -signal.SIGKILL)]
 
 
-def how_it_ends(failing, rank):
+def how_it_ends(failing, rank, error=Diverged):
     try:
         with join_world() as world:
             world.barrier()
             if rank in failing:
-                raise Diverged("Not finite.")
+                time.sleep(0.3 * (rank == 0))
+                raise error("Not finite.")
             world.barrier()
     except GantoolError as error:
         return f"{error.code}, {'quiet' if error.quiet else 'speaks'}"
@@ -111,6 +112,12 @@ def how_it_ends(failing, rank):
 def test_one_speaks_where_all_have_the_same_to_say(two):
     found = two(lambda rank: how_it_ends({0, 1}, rank))
     assert sorted(found) == [("diverged, quiet", 0), ("diverged, speaks", 0)]
+
+
+def test_of_an_interruption_the_first_process_speaks(two):
+    """The other one does not know yet how the first has left the run."""
+    found = two(lambda rank: how_it_ends({0, 1}, rank, Interrupted))
+    assert found == [("interrupted, speaks", 0), ("interrupted, quiet", 0)]
 
 
 @pytest.mark.parametrize("who", [0, 1])

@@ -516,7 +516,7 @@ def test_models_without_reconstruction_and_with_nan() -> None:
     parts = "".join(pictures(Plain(), [0, 1]))  # type: ignore[arg-type]
     assert parts.count("<img") == 2
     assert "Measured" not in parts
-    assert "No samples could be drawn: the images contain NaN" in "".join(pictures(Broken(), [0]))  # type: ignore[arg-type]
+    assert "No samples could be drawn: The pictures hold NaN" in "".join(pictures(Broken(), [0]))  # type: ignore[arg-type]
 
 
 def test_patch_rows_of_small_pictures() -> None:

@@ -95,7 +95,7 @@ def test_classes_are_needed(folder, tmp_path):
     for family in ("cgan", "acgan"):
         with pytest.raises(DataError, match="no labels"):
             gantool.train(family, folder / "cat", preset="tiny", out=tmp_path)
-        with pytest.raises(DataError, match="no labels"):
+        with pytest.raises(ConfigError, match="--labels none leaves them out"):
             gantool.train(family, folder, preset="tiny", labels="none", out=tmp_path)
     assert not any(tmp_path.iterdir())
 

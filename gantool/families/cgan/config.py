@@ -108,7 +108,7 @@ PRESETS = {
             "beta1": 0.0,
             "beta2": 0.9,
             "ema": 0.999,
-            "steps": 8000,
+            "steps": 5000,
         },
     ),
     "tiny": Preset(
