@@ -21,6 +21,6 @@ lint: $(STAMP)
 types: $(STAMP)
 	$(BIN)/mypy
 
-# A process a core, each with one thread: two that share cores would wait for each other.
+# A process a core, each with one thread (two that share cores would wait for each other) and whole files of tests.
 test: lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
