@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import IO, Any, Self
 
 from gantool.cli.ranks import LAUNCHED, SAID_ELSEWHERE
+from gantool.data.pictures import cores
 from gantool.errors import GantoolError, Interrupted, UsageError
 
 ALONE = 3.0  # seconds in which the others find out by themselves that one has ended
@@ -103,7 +104,7 @@ class _Process:
 
 def _start(devices: int, command: list[str], stack: contextlib.ExitStack) -> list[_Process]:
     environment = {
-        **{"OMP_NUM_THREADS": str(max(1, _cores() // devices))},
+        **{"OMP_NUM_THREADS": str(max(1, cores() // devices))},
         # On one machine no network is needed; by a name that does not resolve, Gloo would not find it.
         **({"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}),
         **os.environ,
@@ -201,10 +202,6 @@ def _die_with_parent() -> Callable[[], None] | None:
             os._exit(1)
 
     return prepare
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _free_port() -> int:

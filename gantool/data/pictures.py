@@ -79,7 +79,7 @@ class Pictures:
         self._source = source
         self._path = path
         self._colour = parse_colour(background)
-        self._threads = min(_MOST_THREADS, _cores()) if threads is None else max(1, threads)
+        self._threads = min(_MOST_THREADS, cores()) if threads is None else max(1, threads)
         self._reset()
 
     def _reset(self) -> None:
@@ -277,5 +277,6 @@ def _general(note: str) -> str:
     return note
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Processor cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -5,7 +5,7 @@ Names differ between programs, the order of the layers does not: a network's lay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,6 +111,34 @@ def renamed(path: Path, weights: Mapping[str, Tensor], network: nn.Module) -> di
 
 def _of(value: Tensor) -> str:
     return " x ".join(map(str, value.shape)) or "one number"
+
+
+def two_players(
+    path: Path,
+    names: Mapping[str, str],
+    generator: Mapping[str, Tensor],
+    read: Callable[[Path], tuple[dict[str, Any], dict[str, Tensor]]],
+) -> tuple[dict[str, Any], dict[str, Tensor], list[str]]:
+    """The generator's weights, and the discriminator's from the file next to its own, as one model's.
+
+    Args:
+        path: the generator's file.
+        names: see `beside`.
+        generator: its weights, by our names.
+        read: the discriminator's file to the options that it tells and its weights, by our names.
+
+    Returns:
+        These options, both players' weights, and a sentence where there is no discriminator, or none that fits.
+    """
+    weights = {f"generator.{name}": value for name, value in generator.items()}
+    file = beside(path, names)
+    if file is None:
+        return {}, weights, ["No discriminator was found next to it: a new one takes its place."]
+    try:
+        values, discriminator = read(file)
+    except DataError as error:
+        return {}, weights, [f"The discriminator is left out, and a new one takes its place: {error.what}"]
+    return values, weights | {f"discriminator.{name}": value for name, value in discriminator.items()}, []
 
 
 def beside(path: Path, names: Mapping[str, str]) -> Path | None:

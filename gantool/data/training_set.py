@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,6 +17,7 @@ from gantool.data.ahead import Ahead
 from gantool.data.cache import Squares, free_memory, is_grey, reason
 from gantool.data.decode import Pixels
 from gantool.data.order import permutation
+from gantool.data.pictures import cores
 from gantool.data.set_options import SetOptions
 from gantool.data.squares import MARGIN
 from gantool.errors import DataError, UsageError
@@ -113,7 +113,7 @@ class TrainingSet:
             batch=options.batch,
             rank=rank,
             world=world,
-            threads=options.workers or min(_MOST_THREADS, max(1, _cores() // world)),
+            threads=options.workers or min(_MOST_THREADS, max(1, cores() // world)),
         )
         self._position = self._told = 0
 
@@ -298,7 +298,3 @@ def _trains_grey(source: LabelledPictures, chosen: NDArray[np.int64], options: S
         what = f"None of {len(sample)} pictures tried in {pictures.label} can be read ({name}: {reason(name, bad[0])})."
         raise DataError(what, bad[0].hint)
     return seems if known is None else known
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -18,7 +18,6 @@ from gantool.family import Reconstructs
 READABLE = 160  # pixels across: smaller pictures in a row are shown enlarged, with hard pixels
 CELL = 56  # the same on a sheet of many
 COLUMNS = 8  # of a sheet; models give its pictures row by row
-SHEETS = 20  # in a training, when nobody says how often
 
 
 class Previews:
@@ -65,7 +64,7 @@ class Sheets:
 
     Args:
         model: the one that is trained.
-        every: steps from sheet to sheet; None makes `SHEETS` of them.
+        every: steps from sheet to sheet; see `Progress.due`.
     """
 
     def __init__(
@@ -75,8 +74,7 @@ class Sheets:
 
     def step(self, progress: Progress) -> None:
         """A sheet, if it is time for one. One that cannot be drawn or written is said, and costs nothing else."""
-        every = self.every or max(1, progress.stage.steps // SHEETS)
-        if progress.state.step % every:
+        if not progress.due(self.every):
             return
         try:
             with enough_memory(""):

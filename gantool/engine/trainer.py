@@ -28,6 +28,8 @@ from gantool.errors import Diverged, Interrupted, RunError
 from gantool.nn.norm import synchronize_batch_norm
 from gantool.settings import Settings
 
+LOOKS = 20  # at the model as it trains, in a stage, when nobody says how often
+
 
 @dataclass
 class Progress:
@@ -44,6 +46,10 @@ class Progress:
     def stage(self) -> Stage:
         """The stage being trained, with its steps as fitted."""
         return self.stages[self.state.stage]
+
+    def due(self, every: int | None) -> bool:
+        """Whether it is time for a look at the model: each `every` steps of the stage, or `LOOKS` times in all."""
+        return self.state.step % (every or max(1, self.stage.steps // LOOKS)) == 0
 
     @property
     def seconds_left(self) -> float | None:

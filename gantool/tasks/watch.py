@@ -27,7 +27,6 @@ Labels = npt.NDArray[np.int64]
 Reals = Callable[[int], tuple[Pixels, Labels | None]]
 
 EARLY_SHARE = 0.1  # of the steps: until then samples are still alike because they are blurs
-CHECKS = 20  # of samples in a run, when nobody says how often
 SAMPLES, PAIRS = 64, 64
 MOST_CLASSES = 16  # drawn of a conditional model, so that each has pairs
 LARGEST = 64  # pixels: larger pictures are reduced, which shows whether they are alike no less
@@ -56,7 +55,7 @@ class Watch:
         reals: gives so many (or as many as there are) real pictures as the model sees them, (n, H, W, 3) uint8,
             the same ones whenever it is asked, of all classes; and their labels, or None.
         say: takes sentences for people.
-        every: steps from check to check; None makes `CHECKS` of them.
+        every: steps from check to check; see `Progress.due`.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class Watch:
         """Judge what was logged, and samples where it is time for it."""
         if progress.fresh:
             self._warn(progress, self.balance.add(progress.metrics, progress.state.step), {})
-        if progress.state.step % (self.every or max(1, progress.stage.steps // CHECKS)) == 0:
+        if progress.due(self.every):
             self._check(progress)
 
     def stage_end(self, progress: Progress, model: GanModel) -> None:

@@ -75,7 +75,7 @@ def wait_for(*files):
 
 def test_what_the_processes_are_told(monkeypatch, capfd):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(module, "_cores", lambda: 7)
+    monkeypatch.setattr(module, "cores", lambda: 7)
     assert run("say first err talk | say other err murmur | say third", 3) == 0
     assert capfd.readouterr() == ("first\n", "talk\n")
     told = [environment(rank) for rank in range(3)]

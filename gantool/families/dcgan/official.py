@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gantool.data.imported import Imported
-from gantool.data.state_dicts import OTHER, Layers, beside, is_norm, layers_of, read_state_dict, renamed
+from gantool.data.state_dicts import OTHER, Layers, is_norm, layers_of, read_state_dict, renamed, two_players
 from gantool.errors import DataError
 from gantool.families.dcgan.config import DCGANConfig
 from gantool.families.dcgan.networks import Discriminator, Generator
@@ -43,24 +43,16 @@ def read_official(path: Path) -> Imported:
     values, shape = _architecture(path, layers_of(weights))
     with torch.device("meta"):
         network = Generator(DCGANConfig(**values), shape)
-    tensors = _named("generator", renamed(path, weights, network))
-    notes = [f"A generator of {shape.width}x{shape.height} pixels from {values['nz']} numbers of noise."]
-    critic = beside(path, PAIR)
-    if critic is None:
-        notes.append("No discriminator was found next to it: a new one takes its place.")
-    else:
-        try:
-            found, judge = _critic(critic, values, shape, wgan)
-            tensors |= _named("discriminator", judge)
-            values |= found
-            if wgan:
-                notes.append("The sign of the critic was turned: in WGAN's code it is low on real pictures.")
-        except DataError as error:
-            notes.append(f"The discriminator is left out, and a new one takes its place: {error.what}")
+    found, tensors, missing = two_players(
+        path, PAIR, renamed(path, weights, network), lambda file: _critic(file, values, shape, wgan)
+    )
+    notes = [f"A generator of {shape.width}x{shape.height} pixels from {values['nz']} numbers of noise.", *missing]
+    if wgan and not missing:
+        notes.append("The sign of the critic was turned: in WGAN's code it is low on real pictures.")
     notes.append("What the files do not tell, such as learning rates, is taken to be as published.")
     return Imported(
         path.stem,
-        values,
+        {**values, **found},
         None,
         tensors,
         ("discriminator.",),
@@ -129,7 +121,3 @@ def _critic(
         last = f"main.{len(network.main) - 1}.weight"
         tensors[last] = -tensors[last]
     return found, tensors
-
-
-def _named(player: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{player}.{name}": value for name, value in tensors.items()}

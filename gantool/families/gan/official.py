@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gantool.data.imported import Imported
-from gantool.data.state_dicts import OTHER, Layers, beside, layers_of, read_state_dict, renamed
+from gantool.data.state_dicts import OTHER, Layers, layers_of, read_state_dict, renamed, two_players
 from gantool.errors import DataError
 from gantool.families.gan.config import MOST_UNITS, GANConfig
 from gantool.families.gan.networks import Discriminator, Generator
@@ -51,28 +51,20 @@ def read_official(path: Path) -> Imported:
     }
     with torch.device("meta"):
         network = Generator(GANConfig(**values), shape)
-    tensors = _named("generator", renamed(path, weights, network))
-    notes = [
+    found, tensors, missing = two_players(
+        path, PAIR, renamed(path, weights, network), lambda file: _critic(file, values, shape, wgan)
+    )
+    note = (
         f"A generator of {shape.width}x{shape.height} pixels from {widths[0]} numbers of noise; activations are "
         f"taken to be ReLU and, at the end, {values['output']}."
-    ]
-    judge = beside(path, PAIR)
-    if judge is None:
-        notes.append("No discriminator was found next to it: a new one takes its place.")
-    else:
-        try:
-            found, named = _critic(judge, values, shape, wgan)
-            values |= found
-            tensors |= _named("discriminator", named)
-        except DataError as error:
-            notes.append(f"The discriminator is left out, and a new one takes its place: {error.what}")
+    )
     return Imported(
         path.stem,
-        values,
+        {**values, **found},
         None,
         tensors,
         ("discriminator.",),
-        tuple(notes),
+        (note, *missing),
         preset="wgan" if wgan else "fast",
         of_set=shape,
     )
@@ -114,7 +106,3 @@ def _critic(
         last = f"main.{len(network.main) - 1}"
         tensors |= {f"{last}.{part}": -tensors[f"{last}.{part}"] for part in ("weight", "bias")}
     return found, tensors
-
-
-def _named(player: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {f"{player}.{name}": value for name, value in tensors.items()}
