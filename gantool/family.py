@@ -153,6 +153,25 @@ class InterpolateRequest:
 
 
 @dataclass(frozen=True)
+class RefineRequest:
+    """Finer pictures, drawn on top of coarse ones, by a model that draws level by level.
+
+    Attributes:
+        start: pictures of level `level`, (1 or n, C, side, side) in [-1, 1]; one alone stands below every draw.
+        level: 0 is the coarsest.
+        seeds: n of them, one draw each: of the noise of all levels above `level`.
+        labels: the class of each draw, for models of classes; None takes the seeds modulo their number.
+        to: the last level to draw; None is the finest.
+    """
+
+    start: Tensor
+    level: int
+    seeds: Sequence[int]
+    labels: Sequence[int] | None = None
+    to: int | None = None
+
+
+@dataclass(frozen=True)
 class AnimateRequest:
     """A walk through noise space (SinGAN, supplementary; ConSinGAN's evaluation).
 
@@ -221,6 +240,28 @@ class Interpolates(Protocol):
 
     def interpolate(self, request: InterpolateRequest) -> Iterator[Tensor]:
         """Yield (len(seeds) - 1) * steps + 1 pictures (1, C, H, W) in [-1, 1], those of the seeds among them."""
+        ...
+
+
+@runtime_checkable
+class Refines(Protocol):
+    """Draws from coarse to fine, one level of a pyramid after the other; noise enters anew at each."""
+
+    @property
+    def level_sides(self) -> Sequence[int]:
+        """Sides of the pictures of each level in pixels, coarsest first."""
+        ...
+
+    def reduced(self, images: Tensor, level: int) -> Tensor:
+        """Square pictures (N, C, S, S) in [-1, 1], S not below the level's side, as `level` sees them."""
+        ...
+
+    def start(self, seeds: Sequence[int], level: int = 0, labels: Sequence[int] | None = None) -> Tensor:
+        """What these seeds draw at `level`, (N, C, side, side) in [-1, 1]."""
+        ...
+
+    def refine(self, request: RefineRequest) -> list[Tensor]:
+        """The pictures of every level from `request.level` (the start itself) to the last, (n, C, side, side) each."""
         ...
 
 
