@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -39,10 +39,22 @@ class Batch:
     Attributes:
         images: (n, C, H, W) float32 in [-1, 1].
         labels: (n,) int64, below the number of classes; None without classes.
+        given: (n, ...) what the generator is given beside noise and labels, such as a coarser picture; or None.
     """
 
     images: torch.Tensor
     labels: torch.Tensor | None
+    given: torch.Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def chunk(self, count: int) -> Iterator[Batch]:
+        """`count` batches of equal size, of which `len` is a multiple."""
+        size = len(self) // count
+        for part in (slice(i * size, (i + 1) * size) for i in range(count)):
+            labels, given = (None if rows is None else rows[part] for rows in (self.labels, self.given))
+            yield Batch(self.images[part], labels, given)
 
 
 class TrainingSet:

@@ -149,6 +149,11 @@ class GanModel(nn.Module, ABC):
         """Where the model lives."""
         return next(self.parameters()).device
 
+    @property
+    def complete(self) -> bool:
+        """Whether it draws from noise alone."""
+        return True
+
     @abstractmethod
     def stages(self) -> list[Stage]:
         """The stages, in order."""
@@ -178,6 +183,10 @@ class GanModel(nn.Module, ABC):
     def preview(self, seeds: Sequence[int] = (0, 1, 2)) -> Tensor:
         """A few pictures from fixed noise, (N, C, H, W)."""
         return self.sample(SampleRequest(seeds))
+
+    def adopt(self, place: int, model: GanModel) -> None:
+        """Take in a trained model, for families whose options name some. Raises UsageError where it does not fit."""
+        raise NotImplementedError(f"{type(self).__name__} takes no trained models in")
 
     def compile_networks(self) -> None:
         """Have the networks compiled when they are first used; families that gain by it say how."""

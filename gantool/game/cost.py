@@ -23,17 +23,17 @@ def estimate(game: Game) -> tuple[float, float]:
     ways. An update of G goes three ways through G, and through D there and back to the input alone.
     """
     config, shape = game.config, game.shape
-    y = torch.zeros(PROBED, dtype=torch.int64, device="meta") if game.conditional else None
+    inputs = game.inputs(PROBED, torch.device("meta"))
     generator, discriminator = (copy.deepcopy(net).to("meta") for net in (game.generator, game.discriminator))
-    z = torch.empty(PROBED, config.nz, device="meta")
     x = torch.empty(PROBED, shape.channels, shape.height, shape.width, device="meta")
-    draw, drawn = _counted(generator, z, y)
-    judge, judged = _counted(discriminator, x, y)
+    draw, drawn = _counted(generator, *inputs)
+    judge, judged = _counted(discriminator, x, inputs[-1])
     penalties = (bool(config.gp) + bool(config.r1)) / config.penalty_every
     d_step = (6 + 6 * penalties) * judge + draw
     g_step = 3 * draw + 2 * judge
     reused = draw if config.reuse_fakes and config.accumulate == 1 else 0.0
     cost = config.batch / PROBED * (config.d_steps * d_step + config.g_steps * g_step - reused)
+    cost += config.batch / PROBED * (draw + 2 * judge) if config.margin is not None else 0.0
     weights = sum(p.nbytes for p in game.parameters())
     part = config.batch / config.accumulate / PROBED
     return max(cost, 1.0), 4 * weights + 1.5 * part * (drawn + 2 * judged)

@@ -24,14 +24,14 @@ from gantool.losses.penalties import gradient_penalty, r1_penalty
 from gantool.nn.ema import update_average
 from gantool.nn.spectral import add_spectral_norm
 
-Pair = tuple[Tensor, Tensor | None]
+NO_IDEA = 0.7  # of the loss on reals, just above log 2, which is that of a coin
 
 
 class Game(Sampling, GanModel):
     """A generator G against a discriminator D on a data set. A family gives the two networks.
 
     Noise z is (N, nz), pictures x are (N, C, H, W) in [-1, 1], labels y are (N,) or None, scores D(x, y) are (N,)
-    before any sigmoid.
+    before any sigmoid. Fakes are made for a batch of reals: as many, with its labels and whatever else it gives.
 
     Attributes:
         generator, discriminator: G and D.
@@ -88,18 +88,41 @@ class Game(Sampling, GanModel):
         config, self._found = self.config, {}
         self.schedule.set(self.optimizers.values(), ctx.step, ctx.stage.steps)
         fake: Tensor | None = None
+        d_plays = g_plays = True
         updates = config.discriminator_updates(ctx.step)
         for k in range(updates):
             real = next(batch)
+            if k == 0 and config.margin is not None:
+                d_plays, g_plays = self._turns(real, config.margin, ctx)
             keep = k == updates - 1 and config.reuse_fakes and config.accumulate == 1
-            fake = self._update_discriminator(real, keep, ctx.step * config.d_steps + k, ctx)
-        for _ in range(config.g_steps):
+            if d_plays:
+                fake = self._update_discriminator(real, keep, ctx.step * config.d_steps + k, ctx)
+        for _ in range(config.g_steps if g_plays else 0):
             self._update_generator(real, fake, ctx)
             fake = None
         if self.average is not None:
             # Early on over fewer steps: else the first, bad weights would stay in it for long.
             update_average(self.average, self.generator, min(config.ema, (1 + ctx.step) / (10 + ctx.step)))
         return self._found
+
+    @torch.no_grad()
+    def _turns(self, real: Batch, margin: float, ctx: Context) -> tuple[bool, bool]:
+        """Whether D and G are to learn in this step: the rule of LAPGAN's code for scenes.
+
+        D alone, while fakes fool it by more than `margin` above its loss on reals; else G alone; and D whenever it
+        has no idea of reals.
+        """
+        on_real, _ = self._judge(real.images, real.labels)
+        on_fake, _ = self._judge(self.draw(real, ctx), real.labels)
+        losses = torch.stack([self.loss.real(on_real, None), self.loss.fake(on_fake, None)])
+        ctx.world.average([losses])
+        missed, fooled = losses.tolist()
+        d_alone = fooled > missed + margin
+        if ctx.log:
+            nothing = losses.new_zeros(())  # who does not learn has no gradient
+            self._found |= {"d_loss": losses.sum(), **seen_right(self.config.loss, on_real, on_fake)}
+            self._found |= {"grad_d": nothing, "g_loss": self.loss.generator(on_fake), "grad_g": nothing}
+        return d_alone or missed > NO_IDEA, not d_alone
 
     def _update_discriminator(self, real: Batch, keep: bool, update: int, ctx: Context) -> Tensor | None:
         """One step of D. With `keep`, the fakes are handed on, for G to learn from."""
@@ -110,12 +133,12 @@ class Game(Sampling, GanModel):
                     weight.clamp_(-config.clip, config.clip)
 
         def losses() -> Iterator[Tensor]:
-            for x, y in _parts(real, config.accumulate):
+            for part in _parts(real, config.accumulate):
                 with torch.set_grad_enabled(keep), ctx.autocast():
-                    fake = self._draw(len(x), y, ctx)
+                    fake = self.draw(part, ctx)
                 if keep:
                     kept.append(fake)
-                yield self._discriminator_loss(x, fake.detach(), y, update, ctx)
+                yield self._discriminator_loss(part.images, fake.detach(), part.labels, update, ctx)
 
         ctx.descend(self.optimizers["discriminator"], losses(), config.accumulate)
         if ctx.log:
@@ -160,16 +183,16 @@ class Game(Sampling, GanModel):
         return weight * penalty
 
     def _update_generator(self, real: Batch, fake: Tensor | None, ctx: Context) -> None:
-        """One step of G: on `fake`, or on new ones with the labels of `real`."""
+        """One step of G: on `fake`, or on new ones made for `real`."""
 
         def losses() -> Iterator[Tensor]:
-            for x, y in _parts(real, self.config.accumulate):
+            for part in _parts(real, self.config.accumulate):
                 with ctx.autocast():
-                    drawn = self._draw(len(x), y, ctx) if fake is None else fake
-                scores, logits = self._judged(drawn, y, ctx)
+                    drawn = self.draw(part, ctx) if fake is None else fake
+                scores, logits = self._judged(drawn, part.labels, ctx)
                 loss = self.loss.generator(scores)
-                if logits is not None and y is not None:
-                    loss = loss + self.class_loss(logits, y, "generator")
+                if logits is not None and part.labels is not None:
+                    loss = loss + self.class_loss(logits, part.labels, "generator")
                 self._found["g_loss"] = loss.detach()
                 yield loss
 
@@ -178,19 +201,28 @@ class Game(Sampling, GanModel):
         if ctx.log:
             self._found["grad_g"] = gradient_norm(self.generator)
 
-    def _judged(self, x: Tensor, y: Tensor | None, ctx: Context) -> Pair:
+    def _judged(self, x: Tensor, y: Tensor | None, ctx: Context) -> tuple[Tensor, Tensor | None]:
         x = self.augmentation(x, ctx)
         with ctx.autocast():
             return self._judge(x, y)
 
-    def _draw(self, count: int, y: Tensor | None, ctx: Context) -> Tensor:
-        """(count, C, H, W) from fresh noise."""
-        nz = self.config.nz
-        z = ctx.normal(count, nz) if self.config.noise == "normal" else 2 * ctx.uniform(count, nz) - 1
-        fake: Tensor = self.generator(z, y)
+    def draw(self, real: Batch, ctx: Context) -> Tensor:
+        """Fakes for `real`, (N, C, H, W), from fresh noise."""
+        fake: Tensor = self.generator(self.noise(ctx, len(real), self.config.nz), real.labels)
         return fake
 
-    def _judge(self, x: Tensor, y: Tensor | None) -> Pair:
+    def noise(self, ctx: Context, count: int, *shape: int) -> Tensor:
+        """(count, *shape) of N(0, 1), or of U[-1, 1]."""
+        return ctx.normal(count, *shape) if self.config.noise == "normal" else 2 * ctx.uniform(count, *shape) - 1
+
+    def inputs(self, count: int, device: torch.device) -> tuple[Tensor | None, ...]:
+        """What the generator takes to draw so many pictures, without its values."""
+        return torch.empty(count, self.config.nz, device=device), self._no_labels(count, device)
+
+    def _no_labels(self, count: int, device: torch.device) -> Tensor | None:
+        return torch.zeros(count, dtype=torch.int64, device=device) if self.conditional else None
+
+    def _judge(self, x: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Scores and, of an auxiliary classifier, class logits; both in full precision."""
         said = self.discriminator(x, y)
         scores, logits = said if isinstance(said, tuple) else (said, None)
@@ -205,19 +237,18 @@ class Game(Sampling, GanModel):
         return {k: n for k, n in super().network_sizes().items() if k in ("generator", "discriminator")}
 
 
-def _parts(batch: Batch, count: int) -> Iterator[Pair]:
-    """Pictures and labels in `count` parts of equal size.
+def _parts(batch: Batch, count: int) -> Iterator[Batch]:
+    """The batch in `count` parts of equal size.
 
     Raises:
         UsageError: there are none: this process's share of a batch is not a multiple of `count`.
     """
-    if len(batch.images) % count:
+    if len(batch) % count:
         raise UsageError(
-            f"The {len(batch.images)} pictures a batch that each device gets cannot be cut into {count} equal parts.",
+            f"The {len(batch)} pictures a batch that each device gets cannot be cut into {count} equal parts.",
             "Choose --batch as a multiple of --accumulate times --devices.",
         )
-    labels = [None] * count if batch.labels is None else batch.labels.chunk(count)
-    yield from zip(batch.images.chunk(count), labels, strict=True)
+    yield from batch.chunk(count)
 
 
 def _full(x: Tensor) -> Tensor:

@@ -58,6 +58,7 @@ class GameConfig(SetOptions):
         None, "the targets of reals are drawn from this to 1 (0.9)", group=REMEDY, ge=0.5, le=1
     )
     flip_labels: float = opt(0.0, "share of swapped targets of the discriminator (0.05)", group=REMEDY, ge=0, lt=0.5)
+    margin: float | None = opt(None, "update one player only, by whose loss leads by this (0.3)", group=REMEDY, ge=0)
     spectral_norm: bool = opt(False, "spectral normalisation of the discriminator", group=REMEDY)
     minibatch_std: bool = opt(False, "show the discriminator how alike its batch is", group=REMEDY)
     dropout: float = opt(0.0, "dropout in the discriminator", group=REMEDY, ge=0, lt=1)
@@ -95,6 +96,8 @@ class GameConfig(SetOptions):
                 "--ada goes by the sign of scores, which tells nothing with --loss wasserstein.",
                 "Drop it, or take --loss bce, lsgan or hinge.",
             )
+        if self.margin is not None and self.loss != "bce":
+            raise ConfigError(f"--margin compares losses of --loss bce, not {self.loss}.", "Drop it, or take that.")
         if self.batch % self.accumulate:
             raise ConfigError(
                 f"A --batch of {self.batch} cannot be cut into {self.accumulate} equal parts.",

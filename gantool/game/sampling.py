@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 
 import torch
@@ -27,6 +27,16 @@ class Sampling(nn.Module):
     generator: nn.Module
     average: nn.Module | None
     at_once = AT_ONCE
+
+    @property
+    def drawing(self) -> nn.Module:
+        """The generator that samples: the averaged one, where there is one."""
+        return self.average if self.average is not None else self.generator
+
+    def drawn(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """The pictures (N, C, H, W) of these z, about in [-1, 1]."""
+        images: Tensor = self.drawing(z, y)
+        return images
 
     def latent(self, seeds: Sequence[int]) -> Tensor:
         """z of each seed, (N, nz): N(0, 1), or U[-1, 1]."""
@@ -103,19 +113,33 @@ class Sampling(nn.Module):
             )
         return torch.tensor(chosen, dtype=torch.int64)
 
-    @torch.no_grad()
     def _generated(self, z: Tensor, y: Tensor | None) -> Tensor:
-        generator = self.average if self.average is not None else self.generator
-        weight = next(generator.parameters())
-        drawn = []
-        with evaluating(generator):
-            for start in range(0, len(z), AT_ONCE):
-                part = z[start : start + AT_ONCE]
-                rows = torch.arange(AT_ONCE) % len(part)
-                labels = None if y is None else y[start : start + AT_ONCE][rows].to(weight.device)
-                images: Tensor = generator(part[rows].to(weight), labels)
-                drawn.append(images[: len(part)])
-        return torch.cat(drawn).clamp(-1, 1)
+        return at_once(self.drawing, self.drawn, z, y)
+
+
+@torch.no_grad()
+def at_once(network: nn.Module, draw: Callable[..., Tensor], *inputs: Tensor | None) -> Tensor:
+    """draw(*inputs), clamped to [-1, 1], with `network` evaluating, and always of `AT_ONCE` rows at a time.
+
+    Args:
+        network: says where, and in which type, the rows are to be.
+        inputs: as many rows each; the first is not None.
+    """
+    weight, count = next(network.parameters()), len(inputs[0]) if inputs[0] is not None else 0
+
+    def part(rows: Tensor, given: Tensor | None) -> Tensor | None:
+        if given is None:
+            return None
+        taken = given[rows.to(given.device)]
+        return taken.to(weight) if taken.is_floating_point() else taken.to(weight.device)
+
+    drawn = []
+    with evaluating(network):
+        for start in range(0, count, AT_ONCE):
+            wanted = min(AT_ONCE, count - start)
+            rows = start + torch.arange(AT_ONCE) % wanted
+            drawn.append(draw(*(part(rows, given) for given in inputs))[:wanted])
+    return torch.cat(drawn).clamp(-1, 1)
 
 
 def _slerp(a: Tensor, b: Tensor, t: float) -> Tensor:

@@ -17,6 +17,23 @@ def append(x: Tensor, hot: Tensor) -> Tensor:
     return torch.cat([x, planes], 1)
 
 
+class ClassPlane(nn.Module):
+    """Labels (N,) to a plane (N, 1, side, side) that a convolution takes as one more channel.
+
+    A linear layer of the class and a ReLU (Denton et al. 2015, section 4.1).
+    """
+
+    def __init__(self, classes: int, side: int) -> None:
+        super().__init__()
+        self.side, self.classes = side, classes
+        self.linear = nn.Linear(classes, side * side)
+
+    def forward(self, y: Tensor) -> Tensor:
+        """(N,) to (N, 1, side, side)."""
+        plane: Tensor = torch.relu(self.linear(one_hot(y, self.classes, self.linear.weight)))
+        return plane.view(-1, 1, self.side, self.side)
+
+
 class ConditionalBatchNorm(nn.Module):
     """Batch norm whose gains and biases hang on the class: (N, C, ...) and labels (N,) to (N, C, ...).
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,12 @@ from gantool import registry
 from gantool.data.single_image import SingleImage
 from gantool.engine.devices import enough_memory, pick_device
 from gantool.engine.world import current_world
-from gantool.errors import ConfigError, DataError
+from gantool.errors import ConfigError, DataError, UsageError
 from gantool.family import DataShape, FamilySpec, Injects
 from gantool.options import Resolved, parse_sets, read_toml, resolve
 from gantool.settings import Settings
-from gantool.tasks.runs import DEFAULT_OUT, new_model
+from gantool.tasks.parts import find_parts
+from gantool.tasks.runs import DEFAULT_OUT, Run, new_model
 from gantool.tasks.training_data import Data, Say, check_settings, feed, open_data, shape_of
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class Plan:
         networks: parameters by network.
         checkpoint: bytes of the largest checkpoint, roughly: weights, buffers and Adam's two moments.
         injection_scales: those of the finished model; empty where it takes no pictures in.
+        parts: trained runs that it takes in, by their place.
     """
 
     spec: FamilySpec
@@ -54,6 +56,7 @@ class Plan:
     out: Path
     name: str
     injection_scales: tuple[int, ...] = ()
+    parts: Mapping[int, Run] = field(default_factory=dict)
 
     @property
     def shape(self) -> DataShape:
@@ -173,18 +176,24 @@ def plan_training(
         seed = current_world().broadcast_object(secrets.randbelow(2**31))
         settings = Resolved(replace(settings.config, seed=seed), {**settings.origins, "seed": "drawn"})
     source = open_data(spec, chosen.config, data, background, settings.config.seed or 0, say)
+    shape = shape_of(spec, source)
     with enough_memory(spec.memory_hint):
-        model = new_model(spec, chosen.config, shape_of(spec, source), settings.config.seed or 0, device)
+        parts = find_parts(chosen.config, out, getattr(source, "classes", ()) if shape.classes else ())
+        model = new_model(spec, chosen.config, shape, settings.config.seed or 0, device, parts)
         if model.tunes:
             raise ConfigError(
                 "These options go on from a trained model, and there is none here.",
                 "Train one first; then `gantool paint --quantize`, or --fine-tune of `gantool harmonize` and `edit`.",
             )
+        if settings.config.eval and not model.complete:
+            raise UsageError(
+                "--eval draws from noise alone, and this run lacks the coarsest level.", "Leave it out, or train all."
+            )
         networks, checkpoint, stages = _grown_sizes(model)
         scales = tuple(model.injection_scales) if isinstance(model, Injects) else ()
     plan = Plan(
         spec, preset, chosen, settings, source, background, device, stages, networks, checkpoint,
-        [], Path(out), name or source.name, scales,
+        [], Path(out), name or source.name, scales, parts,
     )  # fmt: skip
     return timed(plan) if estimate else plan
 
@@ -192,7 +201,7 @@ def plan_training(
 def timed(plan: Plan) -> Plan:
     """The same plan with `step_seconds` measured. Raises MemoryShort when a step does not fit."""
     with enough_memory(plan.spec.memory_hint):
-        return replace(plan, step_seconds=time_steps(plan.spec, plan.options.config, plan.source, plan.device))
+        return replace(plan, step_seconds=time_steps(plan))
 
 
 def _table(file: Mapping[str, Any], name: str, config: object) -> Mapping[str, Any]:
@@ -211,7 +220,7 @@ def _grown_sizes(model: GanModel) -> tuple[dict[str, int], int, list[Stage]]:
     return model.network_sizes(), state + 2 * trained, stages
 
 
-def time_steps(spec: FamilySpec, config: Any, source: Data, device: torch.device, patience: float = 2.0) -> list[float]:
+def time_steps(plan: Plan, patience: float = 2.0) -> list[float]:
     """Seconds a step of every stage, measured for the first ones until `patience` runs out, by one step at least.
 
     Later stages follow from the cost of their steps. The model used is thrown away.
@@ -221,7 +230,8 @@ def time_steps(spec: FamilySpec, config: Any, source: Data, device: torch.device
     from gantool.engine.devices import synchronize
     from gantool.engine.model import Context
 
-    model, data = new_model(spec, config, shape_of(spec, source), 0, device), feed(spec, source, device)
+    device, data = plan.device, feed(plan.spec, plan.source, plan.device)
+    model = new_model(plan.spec, plan.options.config, plan.shape, 0, device, plan.parts)
     generator = torch.Generator(device).manual_seed(0)
     began, measured = time.perf_counter(), list[float]()
     stages = model.stages()
@@ -230,14 +240,14 @@ def time_steps(spec: FamilySpec, config: Any, source: Data, device: torch.device
         model.enter(stage)
         model.prepare(stage, data, ctx)
         times = list[float]()
-        for ctx.step in range(stage.uneven, stage.uneven + 3):
+        for ctx.step in range(stage.uneven, stage.uneven + min(3, stage.steps)):
             if times and time.perf_counter() - began > patience:
                 break
             start = time.perf_counter()
             model.train_step(data.batch(ctx.step), ctx)
             synchronize(device)
             times.append(time.perf_counter() - start)
-        measured.append(min(times))
+        measured.append(min(times, default=0.0))
         expected = measured[-1] * 4 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
         if time.perf_counter() - began + expected > patience:
             break

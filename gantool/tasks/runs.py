@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gantool import registry
@@ -71,7 +72,10 @@ class Run:
 
     def new_model(self, device: torch.device) -> GanModel:
         """The model before its first stage, on the device, initialised from the run's seed."""
-        return new_model(self.spec, self.config, DataShape(**self.info["shape"]), self.settings.seed or 0, device)
+        from gantool.tasks.parts import kept_parts
+
+        shape, seed = DataShape(**self.info["shape"]), self.settings.seed or 0
+        return new_model(self.spec, self.config, shape, seed, device, kept_parts(self))
 
     def state(self) -> State | None:
         """Where its newest checkpoint stands; None before the first."""
@@ -119,13 +123,25 @@ class Run:
         return row
 
 
-def new_model(spec: FamilySpec, config: Any, shape: DataShape, seed: int, device: torch.device) -> GanModel:
-    """A family's model, initialised from `seed` without touching the global random state."""
+def new_model(
+    spec: FamilySpec,
+    config: Any,
+    shape: DataShape,
+    seed: int,
+    device: torch.device,
+    parts: Mapping[int, Run] = MappingProxyType({}),
+) -> GanModel:
+    """A family's model, initialised from `seed` without touching the global random state.
+
+    `parts` are trained runs that it takes in, by place. Raises UsageError where one does not fit.
+    """
     import torch
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = spec.model_class()(config, shape)
+    for place, run in parts.items():
+        model.adopt(place, run.load("cpu"))
     return model.to(device)
 
 

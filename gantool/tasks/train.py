@@ -27,6 +27,7 @@ from gantool.family import DataShape, FamilySpec
 from gantool.files import atomic_write, write_error
 from gantool.options import option_infos, write_toml
 from gantool.settings import Settings
+from gantool.tasks.parts import keep_parts
 from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 from gantool.tasks.training_data import Data, feed, open_data
@@ -122,6 +123,7 @@ def _begin(plan: Plan) -> Path:
     run = RunDir.create(plan.out, plan.spec.name, plan.name, info)
     if isinstance(plan.source, SingleImage):
         keep_input(plan.source.source.path, run.path)
+    keep_parts(plan.parts, run.path)
     write_config(run, plan.spec, plan.preset, plan.options.config, plan.settings.config)
     return run.path
 

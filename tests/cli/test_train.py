@@ -84,7 +84,7 @@ def test_without_a_preset_the_reason_is_said(cli, here, monkeypatch):
     from gantool.tasks import plan
 
     # Timing a step of every size would be slow here; the ratios are what is looked at.
-    monkeypatch.setattr(plan, "time_steps", lambda spec, config, source, device: [0.01] * config.stages)
+    monkeypatch.setattr(plan, "time_steps", lambda plan: [0.01] * plan.options.config.stages)
     said = cli("train", "consingan", "a.png", "--dry-run", "--device", "cpu")
     assert "fast: no preset named, and this is a CPU" in said.out
     assert "about 48 s (`paper` would take about" in said.out  # 6 stages of 800 steps

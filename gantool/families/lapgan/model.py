@@ -1,0 +1,266 @@
+"""LAPGAN: a Laplacian pyramid of games, one a level (Denton et al. 2015)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from gantool.data.training_set import Batch, TrainingSet
+from gantool.engine.feed import Feed
+from gantool.engine.model import Context, GanModel, Metrics, Stage
+from gantool.errors import RunError, UsageError
+from gantool.families.lapgan.config import LAPGANConfig, Rung
+from gantool.families.lapgan.level import Foreign, Level
+from gantool.family import DataShape, RefineRequest, SampleRequest
+from gantool.game.sampling import Sampling, at_once
+from gantool.nn.laplacian import expand, reduce
+
+MEASURED = 2000  # pictures from which mean and deviation are taken
+KEPT = 8  # real pictures that stay with a model whose coarser levels are elsewhere, for its previews
+
+
+class LAPGAN(Sampling, GanModel):
+    """Each level is a game of its own: the coarsest of pictures, the others of differences to the next coarser one.
+
+    They are trained by themselves, each on real coarse pictures, in any order. To sample is to climb: u(I_k+1) plus
+    what G_k draws on top of it is I_k (Denton et al. 2015, section 3.2 and figure 1).
+
+    Attributes:
+        pyramid: the levels, coarsest first.
+        kept: (KEPT, C, size, size) uint8 real pictures, where the run lacks coarser levels; else none.
+    """
+
+    config: LAPGANConfig
+    kept: Tensor
+
+    def __init__(self, config: LAPGANConfig, shape: DataShape) -> None:
+        super().__init__(config, shape)
+        self.config, self.shape = config, shape
+        self.rungs = config.rungs()
+        self.pyramid = nn.ModuleList([Level(config, rung, self._shape_of(rung)) for rung in self.rungs])
+        lacks = not (self.rungs[0].trained or self.rungs[0].reference)
+        size = (KEPT if lacks else 0, shape.channels, config.size, config.size)
+        self.register_buffer("kept", torch.zeros(size, dtype=torch.uint8))
+
+    @property
+    def levels(self) -> list[Level | Foreign]:
+        """Coarsest first."""
+        return cast("list[Level | Foreign]", list(self.pyramid))
+
+    def _shape_of(self, rung: Rung) -> DataShape:
+        return replace(self.shape, height=rung.side, width=rung.side)
+
+    def adopt(self, index: int, model: GanModel) -> None:
+        """Put a trained model in the place of a level: a generator as the coarsest, or the same level of a LAPGAN.
+
+        Raises:
+            UsageError: it does not fit.
+        """
+        rung = self.rungs[index]
+        if isinstance(model, LAPGAN) and model.config.pyramid != self.config.pyramid:
+            raise UsageError(
+                f"{rung.reference} has --pyramid {model.config.pyramid}, this run {self.config.pyramid}.",
+                "Take the same.",
+            )
+        if isinstance(model, LAPGAN):
+            self.pyramid[index] = model.level_like(rung, self._shape_of(rung))
+        elif rung.below is None:
+            self.pyramid[index] = Foreign(model, rung, self._shape_of(rung), self.config.pyramid)
+        else:
+            raise UsageError(
+                f"{rung.reference} draws whole pictures, and level {index} is one of differences.",
+                "Give it as level 0, or a run of lapgan for this level.",
+            )
+
+    def level_like(self, rung: Rung, shape: DataShape) -> Level | Foreign:
+        """Its own level between the same sides. Raises UsageError where there is none that was trained."""
+        for own, level in zip(self.rungs, self.levels, strict=True):
+            if (own.side, own.below) == (rung.side, rung.below) and level.ready:
+                if self._shape_of(own) != replace(shape, count=self.shape.count):
+                    what = "other classes" if self.shape.classes != shape.classes else "other channels"
+                    raise UsageError(f"{rung.reference} was trained with {what}.", "Train it on the same data.")
+                level.rung = replace(own, index=rung.index)
+                return level.requires_grad_(False)
+        step = f"from {rung.below} to {rung.side}" if rung.below else f"of {rung.side}"
+        raise UsageError(
+            f"{rung.reference} has no trained level {step} pixels.",
+            f"Its levels: {', '.join(map(str, self.level_sides))}.",
+        )
+
+    # --- the schedule -----------------------------------------------------------------------------------
+
+    def stages(self) -> list[Stage]:
+        """One for each level that is trained; of a run that only puts levels together, one without steps."""
+        found = list[Stage]()
+        for level in self._trained():
+            name = f"level {level.rung.index} ({level.rung.side} px)"
+            found.append(replace(level.stages()[0], index=len(found), name=name))
+        last = self.rungs[-1].side
+        return found or [Stage(0, "putting levels together", 0, (last, last), memory=1.0)]
+
+    def enter(self, stage: Stage) -> None:
+        """Fresh optimisers of its level."""
+        level = self._level(stage)
+        if level is not None:
+            level.enter(stage)
+            level.ready.fill_(True)
+            self.optimizers = level.optimizers
+
+    def _trained(self) -> list[Level]:
+        return [level for level in self.levels if isinstance(level, Level) and self.rungs[level.rung.index].trained]
+
+    def _level(self, stage: Stage) -> Level | None:
+        trained = self._trained()
+        return trained[stage.index] if trained else None
+
+    def prepare(self, stage: Stage, data: Feed, ctx: Context) -> None:
+        """The units of the data, and a few pictures to show what a level does that has no coarser ones."""
+        level = self._level(stage)
+        if level is not None and self.config.standardise:
+            images = self._some(data.data, MEASURED)
+            level.standardise(images.mean((0, 2, 3)), images.std((0, 2, 3)).clamp_min(1e-3))
+        if len(self.kept):
+            some = ((self._some(data.data, KEPT) + 1) * 127.5).round()
+            self.kept.copy_(some[torch.arange(KEPT) % len(some)])
+
+    def _some(self, data: TrainingSet, count: int) -> Tensor:
+        """(N, C, S, S) in [-1, 1], spread over the set."""
+        pixels = torch.from_numpy(data.pictures(data.spread(count)[0])[..., : self.shape.channels].copy())
+        return pixels.permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
+
+    def compile_networks(self) -> None:
+        """Those of the level under way."""
+        for level in self.levels:
+            if isinstance(level, Level) and level.optimizers is self.optimizers:
+                level.compile_networks()
+
+    # --- one alternation --------------------------------------------------------------------------------
+
+    def train_step(self, batch: Iterator[Batch], ctx: Context) -> Metrics:
+        """One alternation of the level's game, on what the real pictures are at this level and at the next coarser."""
+        level = self._level(ctx.stage)
+        assert level is not None
+        return level.train_step((self._at(level, whole) for whole in batch), ctx)
+
+    def _at(self, level: Level, whole: Batch) -> Batch:
+        """The pictures of this level, given the next coarser ones enlarged."""
+        rung = level.rung
+        images, given = self.reduced(whole.images, rung.index), None
+        if rung.below is not None:
+            given = level.units(self.enlarged(self._halved(images, rung.below), rung.index))
+        return Batch(level.units(images), whole.labels, given)
+
+    # --- the pyramid ------------------------------------------------------------------------------------
+
+    @property
+    def level_sides(self) -> list[int]:
+        """Sides of the levels in pixels, coarsest first."""
+        return [rung.side for rung in self.rungs]
+
+    def reduced(self, images: Tensor, level: int) -> Tensor:
+        """Square pictures (N, C, S, S), S not below the level's side, as `level` sees them."""
+        for side in reversed(self.level_sides[level:]):
+            images = self._halved(images, side)
+        return images
+
+    def _halved(self, images: Tensor, side: int) -> Tensor:
+        if images.shape[-1] < side:
+            raise ValueError(f"pictures of {images.shape[-1]} pixels, and a level of {side}")
+        return images if images.shape[-1] == side else reduce(images, (side, side), self.config.pyramid)
+
+    def enlarged(self, images: Tensor, level: int) -> Tensor:
+        """Pictures of the next coarser level, as large as those of `level`."""
+        side = self.rungs[level].side
+        return expand(images, (side, side), self.config.pyramid)
+
+    # --- sampling ---------------------------------------------------------------------------------------
+
+    @property
+    def drawing(self) -> nn.Module:
+        """All levels."""
+        return self.pyramid
+
+    def latent(self, seeds: Sequence[int]) -> Tensor:
+        """Noise of every level, side by side: (N, sum of their sizes)."""
+        return torch.cat([level.latent(seeds) for level in self.levels], 1)
+
+    def drawn(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """The finest pictures of these z."""
+        return self._climb(z, None, y, -1, len(self.levels) - 1)[-1]
+
+    def _climb(self, z: Tensor, start: Tensor | None, y: Tensor | None, level: int, to: int) -> list[Tensor]:
+        """The pictures from `level`, where `start` stands, to `to`; from nothing, at -1. z as `latent` gives it."""
+        parts = torch.split(z, [part.noise_size for part in self.levels], 1)
+        pictures = [] if start is None else [start]
+        for k in range(level + 1, to + 1):
+            coarse = self.enlarged(pictures[-1], k) if pictures else None
+            pictures.append(self.levels[k].picture(parts[k], coarse, y))
+        return pictures
+
+    def sample(self, request: SampleRequest) -> Tensor:
+        """(N, C, H, W) in [-1, 1].
+
+        Raises:
+            UsageError: as `Sampling.sample`.
+            RunError: coarser levels are lacking.
+        """
+        self._check_start()
+        return super().sample(request)
+
+    def start(self, seeds: Sequence[int], level: int = 0, labels: Sequence[int] | None = None) -> Tensor:
+        """What these seeds draw at `level`. Raises RunError where coarser levels are lacking."""
+        self._check_start()
+        return at_once(self.pyramid, lambda z, y: self._climb(z, None, y, -1, level)[-1], *self._noise(seeds, labels))
+
+    def refine(self, request: RefineRequest) -> list[Tensor]:
+        """The pictures of every level from `request.level`, the start itself, to the last."""
+        last = len(self.levels) - 1 if request.to is None else request.to
+        if not 0 <= request.level <= last < len(self.levels):
+            raise ValueError(f"from level {request.level} to {last} of {len(self.levels)}")
+        z, y = self._noise(request.seeds, request.labels)
+        start = request.start.expand(len(z), -1, -1, -1)
+        sizes = self.level_sides[request.level : last + 1]
+
+        def draw(z: Tensor, y: Tensor | None, start: Tensor) -> Tensor:
+            """All levels beside each other, one row of numbers a picture."""
+            return torch.cat([x.flatten(1) for x in self._climb(z, start, y, request.level, last)], 1)
+
+        flat = at_once(self.pyramid, draw, z, y, start)
+        parts = torch.split(flat, [self.shape.channels * side**2 for side in sizes], 1)
+        return [part.reshape(len(z), -1, side, side) for part, side in zip(parts, sizes, strict=True)]
+
+    def _noise(self, seeds: Sequence[int], labels: Sequence[int] | None) -> tuple[Tensor, Tensor | None]:
+        return self.latent(seeds), self._labels(labels, seeds)
+
+    def _check_start(self) -> None:
+        if not self.levels[0].ready:
+            raise RunError(
+                "This run has no coarsest level: it was trained for finer ones alone.",
+                "Begin with a picture, by `gantool sample --coarse`; or put it together with others by --level-model.",
+            )
+
+    def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
+        """As `Sampling.preview`; without coarser levels, a row of real pictures and rows drawn on their coarse ones."""
+        if self.levels[0].ready:
+            return super().preview(seeds)
+        real = self.kept.float() / 127.5 - 1
+        ready = next(k for k, level in enumerate(self.levels) if level.ready)
+        below = self.reduced(real, ready - 1)
+        rows = [self.refine(RefineRequest(below, ready - 1, range(r, r + KEPT)))[-1] for r in range(3)]
+        return torch.cat([real, *rows])
+
+    def network_sizes(self) -> dict[str, int]:
+        """Parameters of the networks of each level."""
+        found = dict[str, int]()
+        for level in self.levels:
+            found |= {f"{name} {level.rung.side} px": count for name, count in level.network_sizes().items()}
+        return found
+
+    @property
+    def complete(self) -> bool:
+        """Whether it draws from noise alone: the coarsest level is trained in this run, or taken in."""
+        return not len(self.kept)

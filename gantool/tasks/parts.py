@@ -1,0 +1,76 @@
+"""Trained runs that another run takes in, as LAPGAN does with levels: found, checked, copied, put in their places."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gantool.engine.checkpoint import find_checkpoint
+from gantool.engine.rundir import RunDir
+from gantool.errors import RunError, UsageError
+from gantool.files import write_error
+from gantool.tasks.runs import Run, open_run
+
+FOLDER = "parts"
+
+
+def find_parts(config: Any, out: str | Path, classes: Sequence[str]) -> dict[int, Run]:
+    """The runs that these options name, by the place that they take.
+
+    Args:
+        config: of a family; only some have `parts`, "FAMILY:RUN" by place.
+        out: where runs live.
+        classes: names of the classes to be trained on.
+
+    Raises:
+        RunError: no such run, or it has no checkpoint.
+        UsageError: it is of another family, or knows other classes.
+    """
+    found: dict[int, Run] = {}
+    for place, reference in getattr(config, "parts", {}).items():
+        family, _, name = reference.partition(":")
+        run = open_run(name, out)
+        if run.spec.name != family:
+            raise UsageError(
+                f"{run.id} is a run of {run.spec.name}, not of {family}.", f"Write {run.spec.name}:{name}."
+            )
+        if find_checkpoint(run.dir.checkpoints) is None:
+            raise RunError(f"{run.id} has no checkpoint yet.", f"Train it with: gantool resume {run.path}")
+        theirs = (run.info.get("data") or {}).get("classes") or []
+        if classes and theirs and list(theirs) != list(classes):
+            raise UsageError(
+                f"{run.id} was trained on other classes: {', '.join(map(str, theirs[:6]))}.",
+                "Take a run of the same data, or --labels none.",
+            )
+        found[place] = run
+    return found
+
+
+def keep_parts(parts: Mapping[int, Run], folder: Path) -> None:
+    """Copy what the parts need into a run's folder, so that it never depends on the others."""
+    for place, run in parts.items():
+        checkpoint = find_checkpoint(run.dir.checkpoints)
+        assert checkpoint is not None
+        target = folder / FOLDER / str(place)
+        try:
+            (target / "checkpoints").mkdir(parents=True)
+            shutil.copytree(checkpoint[0], target / "checkpoints" / checkpoint[0].name)
+            for name in ("run.json", "config.toml"):
+                shutil.copyfile(run.path / name, target / name)
+            if (run.path / FOLDER).is_dir():
+                shutil.copytree(run.path / FOLDER, target / FOLDER)
+        except OSError as error:
+            raise write_error(target, error) from error
+
+
+def kept_parts(run: Run) -> dict[int, Run]:
+    """The parts in a run's own folder. Raises RunError where one is gone."""
+    found = {}
+    for place in getattr(run.config, "parts", {}):
+        path = run.path / FOLDER / str(place)
+        if not (path / "run.json").is_file():
+            raise RunError(f"{run.path} has lost {FOLDER}/{place}.", "Restore it from a copy, or train anew.")
+        found[place] = Run(RunDir(path))
+    return found
