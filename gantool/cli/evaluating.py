@@ -25,7 +25,7 @@ GATE = 3  # exit code of a measurement that is worse than --fail-above or --fail
 
 _OPTIONS: dict[str, Any] = {
     "n": Annotated[int | None, typer.Option("-n", "--number", help="pictures to draw, where one is a run", min=1)],
-    "seed": Annotated[int | None, typer.Option(help="of random directions, pairs and subsets", min=0, max=LAST_SEED)],
+    "seed": Annotated[int | None, typer.Option(help="of what is random in the measure", min=0, max=LAST_SEED)],
     "skip_bad": Annotated[bool, typer.Option("--skip-bad", help="leave out what cannot be read, and count it")],
     "background": Annotated[str, typer.Option(help="colour behind transparent pixels, name or #rrggbb")],
     "device": DEVICE,
@@ -49,6 +49,14 @@ _OPTIONS: dict[str, Any] = {
         int | None, typer.Option(help="super-resolution by this factor: luma, and a border of as much cut off", min=1)
     ],
     "crop": Annotated[int | None, typer.Option(help="pixels cut off on each side", min=0)],
+    "sigma": Annotated[str | None, typer.Option(help="width of the window: 0.2, or the range tried, 0.05:1")],
+    "held_out": Annotated[int | None, typer.Option(help="real pictures that choose it", min=1)],
+    "pictures": Annotated[int | None, typer.Option(help="real pictures measured, at most", min=1)],
+    "units": Annotated[
+        Literal["unit", "standard"], typer.Option(help="pixels from 0 to 1, or less the set's mean over its deviation")
+    ],
+    "pyramid": Annotated[bool, typer.Option("--pyramid", help="level by level, for a run that draws so (LAPGAN)")],
+    "draws": Annotated[int | None, typer.Option(help="of each finer level for every real picture", min=1)],
     "y": Annotated[bool | None, typer.Option("--y/--rgb", help="luma (BT.601 as MATLAB has it), or all colours")],
 }  # fmt: skip
 _ALL = ("n", "skip_bad", "background", "device", "out")

@@ -29,6 +29,7 @@ _MEASURES = {
     "is": "sets:inception_score",
     "prdc": "sets:prdc",
     "swd": "images:swd",
+    "parzen": "parzen:parzen",
     "ms-ssim": "images:ms_ssim",
     "psnr": "images:psnr",
     "ssim": "images:ssim",
@@ -103,12 +104,13 @@ def default_n(metric: Metric) -> int:
 
 
 def check(metric: Metric, options: EvalOptions) -> None:
-    """Refuse what could not be measured for want of weights, before anything is drawn or trained.
+    """Refuse what could not be measured, before anything is drawn or trained.
 
     Raises:
         DataError: the file of a network is not there, and what to do about it.
+        UsageError: options that do not fit each other.
     """
-    checks = {"sifid": "single:sifid_weights", "lpips": "images:lpips_weights"}
+    checks = {"sifid": "single:sifid_weights", "lpips": "images:lpips_weights", "parzen": "parzen:check"}
     checks |= dict.fromkeys(("fid", "kid", "is", "prdc"), "sets:check_network")
     if metric.name in checks:
         _function(checks[metric.name])(options)

@@ -69,6 +69,11 @@ METRICS = {
             "distance of two sets without a network, by size of detail (Karras 2018)",
         ),
         Metric(
+            "parzen", "Log likelihood by a Parzen window, nats", "higher", SETS,
+            ("sigma", "held_out", "pictures", "units", "pyramid", "draws", "seed"),
+            "density of real pictures under a Gaussian on every sample (Goodfellow 2014; --pyramid: Denton 2015)",
+        ),
+        Metric(
             "ms-ssim", "Multi-scale SSIM between samples", "lower", SAMPLES, ("pairs", "seed"),
             "how alike the samples of one set are: high is mode collapse (Odena 2017)",
         ),
@@ -89,9 +94,11 @@ METRICS = {
 
 
 LAST_SEED = 2**32 - 1  # that all the generators of random numbers take
+UNITS = ("unit", "standard")  # pixels from 0 to 1, or in terms of the real set's mean and deviation
 NETS = {"alex": "alexnet", "vgg": "vgg16", "squeeze": "squeezenet"}  # of LPIPS, and what their weights are called
 _LEAST = {
     "n": 1, "batch": 1, "pairs": 1, "subsets": 1, "subset_size": 2, "splits": 1, "neighbours": 1, "scale": 1, "crop": 0,
+    "held_out": 1, "pictures": 1, "draws": 1,
 }  # fmt: skip
 
 
@@ -121,6 +128,12 @@ class EvalOptions:
         scale: of super-resolution: measures luma without a border of that many pixels.
         crop: border left out on each side, in pixels.
         y: luma instead of colours.
+        sigma: width of the Parzen window, "0.2", or the range to choose it from, "0.05:1"; None: the usual range.
+        held_out: real pictures that choose it; None: 1,000 or half (`pyramid`: 50 or half).
+        pictures: real pictures measured, at most; None: 10,000 (`pyramid`: 200).
+        units: of pixels: "unit" or "standard".
+        pyramid: level by level, for runs that draw so.
+        draws: for each real picture and finer level; None: 200.
     """
 
     n: int | None = None
@@ -145,6 +158,12 @@ class EvalOptions:
     scale: int | None = None
     crop: int | None = None
     y: bool | None = None
+    sigma: str | None = None
+    held_out: int | None = None
+    pictures: int | None = None
+    units: str = "unit"
+    pyramid: bool = False
+    draws: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no metric can heed. Raises UsageError."""
@@ -154,6 +173,8 @@ class EvalOptions:
                 raise UsageError(f"{name} is {value}.", f"Give {least} or more.")
         if self.seed is not None and not 0 <= self.seed <= LAST_SEED:
             raise UsageError(f"{self.seed} is no seed.", f"Give a number from 0 to {LAST_SEED}.")
+        if self.units not in UNITS:
+            raise UsageError(f"There are no units {self.units!r}.", f"There are: {', '.join(UNITS)}.")
         if self.net not in NETS:
             raise UsageError(f"LPIPS has no network {self.net!r}.", f"There are: {', '.join(NETS)}.")
 
