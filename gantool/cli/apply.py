@@ -39,6 +39,12 @@ def sample(
     size: SIZE = None,
     start_scale: Annotated[int, typer.Option(*START_SCALE, help="scales below keep the picture's layout")] = 0,
     classes: CLASSES = None,
+    coarse: Annotated[
+        str | None, typer.Option("--coarse", metavar="PICTURE|SEED", help="begin all draws with it (lapgan)")
+    ] = None,
+    from_level: Annotated[
+        int | None, typer.Option("--from-level", help="level of --coarse; finer ones are drawn anew (lapgan)")
+    ] = None,
     to: TO = None,
     device: DEVICE = "auto",
     out: OUT = Path("runs"),
@@ -49,8 +55,8 @@ def sample(
 
     found = open_run(run, out)
     drawn = draw(
-        found, n, seeds=seeds, size=size, start_scale=start_scale, classes=classes, to=to, device=device,
-        say=talk.say, progress=tracker(talk, "Drawing"),
+        found, n, seeds=seeds, size=size, start_scale=start_scale, classes=classes, coarse=coarse,
+        from_level=from_level, to=to, device=device, say=talk.say, progress=tracker(talk, "Drawing"),
     )  # fmt: skip
     talk.say(f"Drew {len(drawn.files)} pictures; all at a glance: {drawn.sheet}")
     return _result(found, drawn)

@@ -114,6 +114,8 @@ def sample(
     size: str | tuple[int, int] | None = None,
     start_scale: int = 0,
     classes: str | int | Sequence[int | str] | None = None,
+    coarse: str | int | Path | None = None,
+    from_level: int | None = None,
     to: str | Path | None = None,
     out: str | Path = DEFAULT_OUT,
     device: str = "auto",
@@ -130,6 +132,9 @@ def sample(
         start_scale: stages below keep the reconstruction's noise.
         classes: "all", or names and numbers as in "cat,3,5-7" or ["cat", 3]: every seed is drawn for each, a row of
             the sheet.
+        coarse: for models that draw level by level: a picture's file, or a seed; all draws begin with it, and the
+            sheet shows every level.
+        from_level: the level of `coarse`, 0 the coarsest; None takes the one whose side a picture has, else 0.
         to: the folder; None makes a new one under the run's samples/.
         progress: wraps the seeds, to show how far it is.
 
@@ -145,9 +150,17 @@ def sample(
     pixels = settle_size(size)
     check_stage(start_scale)
     model = found.load(device, say)
-    labels = list(dict.fromkeys(chosen_classes(found, classes))) if classes is not None else [None]
+    labels: list[int | None] = [None] if classes is None else list(dict.fromkeys(chosen_classes(found, classes)))
     jobs = [(seed, label) for label in labels for seed in wanted]
     _check_number(len(jobs))
+    if coarse is not None or from_level is not None:
+        from gantool.tasks.refine import draw_on_top
+
+        if pixels or start_scale:
+            raise UsageError("--size and --start-scale do not go with --coarse and --from-level.", "Leave them out.")
+        return draw_on_top(
+            found, model, wanted, coarse=coarse, from_level=from_level, labels=labels, to=to, say=say, progress=progress
+        )
 
     def draw(part: Sequence[tuple[int, int | None]]) -> list[Pixels]:
         given = None if classes is None else [label for _, label in part if label is not None]

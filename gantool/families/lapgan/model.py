@@ -151,7 +151,7 @@ class LAPGAN(Sampling, GanModel):
         rung = level.rung
         images, given = self.reduced(whole.images, rung.index), None
         if rung.below is not None:
-            given = level.units(self.enlarged(self._halved(images, rung.below), rung.index))
+            given = level.units(self.enlarged(self._smaller(images, rung.below), rung.index))
         return Batch(level.units(images), whole.labels, given)
 
     # --- the pyramid ------------------------------------------------------------------------------------
@@ -163,14 +163,15 @@ class LAPGAN(Sampling, GanModel):
 
     def reduced(self, images: Tensor, level: int) -> Tensor:
         """Square pictures (N, C, S, S), S not below the level's side, as `level` sees them."""
+        if images.shape[-1] < self.level_sides[level]:
+            raise ValueError(f"pictures of {images.shape[-1]} pixels, and a level of {self.level_sides[level]}")
         for side in reversed(self.level_sides[level:]):
-            images = self._halved(images, side)
+            if side < images.shape[-1]:
+                images = self._smaller(images, side)
         return images
 
-    def _halved(self, images: Tensor, side: int) -> Tensor:
-        if images.shape[-1] < side:
-            raise ValueError(f"pictures of {images.shape[-1]} pixels, and a level of {side}")
-        return images if images.shape[-1] == side else reduce(images, (side, side), self.config.pyramid)
+    def _smaller(self, images: Tensor, side: int) -> Tensor:
+        return reduce(images, (side, side), self.config.pyramid)
 
     def enlarged(self, images: Tensor, level: int) -> Tensor:
         """Pictures of the next coarser level, as large as those of `level`."""
