@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from gantool.cli import choosing
 from gantool.cli.arguments import DEVICE, OUT
 from gantool.cli.command import MEASURE, add
 from gantool.cli.counting import counting
@@ -70,6 +71,7 @@ def register(app: typer.Typer) -> None:
     for metric in METRICS.values():
         add(group, _command(metric), name=metric.name)
     add(group, _stats(), name="stats")
+    choosing.register(group)
     app.add_typer(group, name="eval", rich_help_panel=MEASURE)
 
 

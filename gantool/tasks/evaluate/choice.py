@@ -33,7 +33,7 @@ from gantool.tasks.evaluate.choice_plan import (
     plan,
     showings,
 )
-from gantool.tasks.evaluate.measure import _writable
+from gantool.tasks.evaluate.measure import writable
 from gantool.tasks.evaluate.operands import Count, Drawn, Opener, Operand, Say, quiet, silent
 from gantool.tasks.evaluate.options import EvalOptions
 from gantool.tasks.runs import Run
@@ -118,7 +118,7 @@ def choice_page(
         raise UsageError("There is nothing to tell from the real pictures.", "Give generated pictures, or a run, too.")
     if options.trials < least:
         raise UsageError(f"{options.trials} trials cannot show {least} sources.", f"Ask for {least} or more.")
-    _writable(to)
+    writable(to)
     shown = showings(options.trials, len(references), options.pairs)
     sources = _opened(references, shown, options, say)
     for i, source in enumerate(sources):
@@ -150,7 +150,9 @@ def choice_page(
     return page
 
 
-def _opened(references: Sequence[str | Path | Run], shown: Sequence[int], options: ChoiceOptions, say: Say) -> Any:
+def _opened(
+    references: Sequence[str | Path | Run], shown: Sequence[int], options: ChoiceOptions, say: Say
+) -> list[_Source]:
     common = EvalOptions(
         skip_bad=options.skip_bad, background=options.background, device=options.device, out=options.out
     )

@@ -138,7 +138,7 @@ def save_statistics(
         raise UsageError(f"{file} is no .npz file.", "Statistics are kept in .npz files; name it so.")
     from gantool.tasks.evaluate import sets
 
-    _writable(file)
+    writable(file)
     sets.check_network(options)
     side = Opener(options, say, _SET_N).open(pictures)
     found = Findings()
@@ -148,7 +148,7 @@ def save_statistics(
     return Evaluation("stats", {}, "lower", protocol, (), tuple(found.warnings + side.warnings(True)))
 
 
-def _writable(file: Path) -> None:
+def writable(file: Path) -> None:
     """Refuse a file that could not be written, before long work is done for it."""
     if exists(file) and file.is_file():
         raise RunError(f"{file} exists already.", "Choose another name, or remove it.")
