@@ -154,6 +154,10 @@ class GanModel(nn.Module, ABC):
         """Whether it draws from noise alone."""
         return True
 
+    def seen(self, images: Tensor) -> Tensor:
+        """Real pictures (N, C, H, W) as what has been trained so far could draw them at best."""
+        return images
+
     @abstractmethod
     def stages(self) -> list[Stage]:
         """The stages, in order."""

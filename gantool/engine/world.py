@@ -158,6 +158,16 @@ def current_world() -> World:
 
 
 @contextmanager
+def alone() -> Iterator[None]:
+    """Inside, this process trains by itself, whatever world it is in."""
+    _worlds.append(World())
+    try:
+        yield
+    finally:
+        _worlds.pop()
+
+
+@contextmanager
 def join_world(device: torch.device | None = None) -> Iterator[World]:
     """Inside, this process is one of those that torchrun, or `gantool train --devices`, started; else it is alone.
 

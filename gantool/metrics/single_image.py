@@ -22,14 +22,14 @@ _LUMA = (0.299, 0.587, 0.114)
 def patch_swd(
     real: Tensor, fake: Tensor, *, patch: int = 7, directions: int = 256, quantiles: int = 2000, seed: int = 0
 ) -> float:
-    """Sliced Wasserstein distance between the patches of two pictures, × 1000: 0 for equal sets.
+    """Sliced Wasserstein distance between the patches of two pictures, or of two sets, × 1000: 0 for equal ones.
 
     Every patch x (3 · patch · patch values) is projected onto random unit directions w. On one direction the
     Wasserstein-1 distance of two sets is the mean gap between their quantile functions, here sampled at the
     levels (i + 1/2) / quantiles; the result is the mean over quantiles and directions.
 
     Args:
-        real, fake: pictures (1, 3, H, W) in [-1, 1]; their sizes may differ.
+        real, fake: pictures (N, 3, H, W) in [-1, 1], whose patches count as one set; sizes and N may differ.
         patch: side of a patch in pixels; all patches inside the picture count, none is padded.
         directions: number of random directions, uniform on the sphere.
         quantiles: levels compared per direction.
@@ -114,8 +114,8 @@ def diversity(samples: Tensor, real: Tensor) -> float:
 
 
 def _on_cpu(picture: Tensor, name: str) -> Tensor:
-    if picture.ndim != 4 or picture.shape[:2] != (1, 3):
-        raise ValueError(f"{name} must be (1, 3, H, W), got {tuple(picture.shape)}")
+    if picture.ndim != 4 or picture.shape[1] != 3 or not len(picture):
+        raise ValueError(f"{name} must be (N, 3, H, W), got {tuple(picture.shape)}")
     return picture.detach().to("cpu", torch.float32)
 
 
@@ -150,9 +150,9 @@ def quantile_functions(
     number of levels that is a multiple of both numbers of patches a distance is exact.
 
     Args:
-        picture: (1, 3, H, W) float32 on the CPU.
+        picture: (N, 3, H, W) float32 on the CPU.
         weight: `unit_directions` (directions, 3, patch, patch).
-        where: of the (H - patch + 1, W - patch + 1) patches those to take; None takes all.
+        where: of the (H - patch + 1, W - patch + 1) patches of one picture those to take; None takes all.
 
     Raises:
         ValueError: `quantiles` is below 1, or the picture is smaller than a patch.
@@ -164,10 +164,10 @@ def quantile_functions(
     if min(height, width) < patch:
         raise ValueError(f"a picture of {height}x{width} pixels has no patch of {patch}x{patch}")
     found = np.empty((len(weight), quantiles), np.float32)
-    at_once = max(1, _VALUES_AT_ONCE // (height * width))
+    at_once = max(1, _VALUES_AT_ONCE // (len(picture) * height * width))
     for start in range(0, len(weight), at_once):
-        projected = F.conv2d(picture, weight[start : start + at_once])[0].numpy()
-        chosen = projected.reshape(len(projected), -1) if where is None else projected[:, where]
+        projected = F.conv2d(picture, weight[start : start + at_once]).movedim(1, 0).numpy()
+        chosen = projected.reshape(len(projected), -1) if where is None else projected[:, 0, where]
         # NumPy sorts float32 on a CPU several times faster than torch.sort, which also returns the order.
         values = np.sort(chosen, axis=1)
         found[start : start + at_once] = values[:, (2 * np.arange(quantiles) + 1) * values.shape[1] // (2 * quantiles)]

@@ -9,12 +9,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from gantool import registry
 from gantool.data.decode import Pixels
-from gantool.data.image import Picture, load_picture
+from gantool.data.image import Picture, load_picture, to_uint8
 from gantool.data.single_image import FineTuning, SingleImage
 from gantool.data.training_set import TrainingSet
 from gantool.engine.callbacks import Previews, Sheets
@@ -27,6 +28,7 @@ from gantool.family import DataShape, FamilySpec
 from gantool.files import atomic_write, write_error
 from gantool.options import option_infos, write_toml
 from gantool.settings import Settings
+from gantool.tasks.apart import fit_apart, trains_apart
 from gantool.tasks.parts import keep_parts
 from gantool.tasks.plan import Plan, plan_training
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
@@ -34,9 +36,9 @@ from gantool.tasks.training_data import Data, feed, open_data
 from gantool.tasks.watch import Reals, Watch
 
 if TYPE_CHECKING:
-    import torch
-
     from gantool.engine.model import GanModel
+
+AT_ONCE = 64  # real pictures looked at together
 
 Say = Callable[[str], None]
 
@@ -268,6 +270,13 @@ def fit(
     say: Say,
 ) -> Run:
     """Train what is left of a run whose directory is complete, and write down how it ended."""
+    if trains_apart(run):
+        source.close()
+
+        def piece(part: Run) -> Run:
+            return fit(part, source_of(part), device, callbacks, stop, say)
+
+        return fit_apart(run, piece, stop, say)
     keep_freed_memory()
     world = current_world()
     with run.dir.lock() if world.first else nullcontext(), closing(source):
@@ -299,16 +308,22 @@ def observers(run: Run, model: GanModel, source: Data, say: Say) -> list[Callbac
     found: list[Callback] = [Previews(run.dir, say)]
     if isinstance(source, TrainingSet):
         every = run.settings.preview_every
-        found += [Sheets(run.dir, model, every, say), Watch(run.dir, model, reals_of(source), say, every)]
+        found.append(Sheets(run.dir, model, every, say))
+        if model.complete:
+            found.append(Watch(run.dir, model, reals_of(source, model), say, every))
     return [*found, *scores(run, model, source, say)]
 
 
-def reals_of(source: TrainingSet) -> Reals:
+def reals_of(source: TrainingSet, model: GanModel) -> Reals:
     """Pictures of the set, as many as are asked for, as the model sees them, and their labels."""
 
     def reals(count: int) -> tuple[Pixels, Any]:
         indices, labels = source.spread(count)
-        return source.pictures(indices), labels
+        pictures = source.pictures(indices)
+        for start in range(0, len(pictures), AT_ONCE):
+            part = pictures[start : start + AT_ONCE]
+            part[:] = to_uint8(model.seen(torch.from_numpy(part).permute(0, 3, 1, 2) / 127.5 - 1))
+        return pictures, labels
 
     return reals
 

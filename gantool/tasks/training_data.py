@@ -65,6 +65,8 @@ def feed(spec: FamilySpec, data: Data, device: torch.device) -> Source:
 
 def check_settings(spec: FamilySpec, settings: Settings, config: Any) -> None:
     """Raises UsageError where the run is to be carried out as this family cannot be."""
+    if spec.data == "set" and getattr(config, "share", "batches") == "levels":
+        return
     if spec.data == "set":
         devices, parts = max(settings.devices, current_world().size), getattr(config, "accumulate", 1)
         if config.batch % (devices * parts):

@@ -85,7 +85,8 @@ class Watch:
             self._check(progress)
 
     def stage_end(self, progress: Progress, model: GanModel) -> None:
-        """Nothing."""
+        """The next stage may draw more of the pictures."""
+        self.real = None
 
     def run_end(self, progress: Progress, model: GanModel) -> None:
         """Judge the last samples, unless that is done."""

@@ -119,7 +119,7 @@ def test_pyramid_averages_fine_detail_away() -> None:
     ("real", "fake", "said"),
     [
         (torch.zeros(3, 9, 9), torch.zeros(1, 3, 9, 9), "real must be"),
-        (torch.zeros(1, 3, 9, 9), torch.zeros(2, 3, 9, 9), "fake must be"),
+        (torch.zeros(1, 3, 9, 9), torch.zeros(2, 1, 9, 9), "fake must be"),
         (torch.zeros(1, 3, 9, 9), torch.zeros(1, 3, 6, 9), "6x9 pixels has no patch of 7x7"),
     ],
 )
@@ -200,3 +200,26 @@ def test_published_samples_of_sigd16(method: str, means: tuple[float, ...], medi
     )
     assert figures.mean(axis=0) == pytest.approx(means, abs=0.5)
     assert np.median(figures.mean(axis=1)) == pytest.approx(median, abs=0.5)
+
+
+def test_the_patches_of_a_set_are_those_of_its_pictures_together() -> None:
+    """Against pictures side by side, taken apart by hand."""
+    generator = torch.Generator().manual_seed(5)
+    real, fake = torch.rand(3, 3, 9, 11, generator=generator), torch.rand(2, 3, 8, 9, generator=generator)
+    weight = unit_directions(256, 7, torch.Generator().manual_seed(0))
+
+    def projected(pictures: torch.Tensor) -> torch.Tensor:
+        patches = pictures.unfold(2, 7, 1).unfold(3, 7, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 3 * 49)
+        return (patches @ weight.flatten(1).T).sort(0).values
+
+    a, b = projected(real).numpy(), projected(fake).numpy()
+    assert (len(a), len(b)) == (3 * 3 * 5, 2 * 2 * 3)
+    levels = (np.arange(2000) + 0.5) / 2000
+    expected = np.mean(
+        [np.abs(quantile(x, levels) - quantile(y, levels)).mean() for x, y in zip(a.T, b.T, strict=True)]
+    )
+    assert patch_swd(real, fake) == pytest.approx(1000 * expected, rel=1e-5)
+
+
+def quantile(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    return np.quantile(values, levels, method="inverted_cdf")

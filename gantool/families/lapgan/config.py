@@ -58,6 +58,7 @@ class LAPGANConfig(GameConfig):
     level: str = opt("all", "train these levels only, as in 2 or 0,2; none trains none", group=LEVELS)
     level_steps: str = opt("", "updates of each level, coarse to fine, in place of --steps", group=LEVELS)
     level_model: str = opt("", "trained runs as levels, as in 0=acgan:RUN,1=lapgan:RUN", group=LEVELS)
+    share: Literal["levels", "batches"] = opt("levels", "what several processes share", group=LEVELS)
     pyramid: Literal["area", "binomial", "haar", "bicubic"] = opt(
         "area", "how a level becomes the next coarser one, and back", group=LEVELS
     )
@@ -130,6 +131,10 @@ class LAPGANConfig(GameConfig):
     def parts(self) -> Mapping[int, str]:
         """The trained runs that this one takes in, "FAMILY:RUN" by level."""
         return level_models(self.level_model, len(self.sides()))
+
+    def pieces(self) -> dict[int, dict[str, str]]:
+        """By level that is trained, what to change in these options to train it alone."""
+        return {rung.index: {"level": str(rung.index), "level_model": ""} for rung in self.rungs() if rung.trained}
 
     def at(self, rung: Rung) -> GameConfig:
         """The options of the game that one level plays."""

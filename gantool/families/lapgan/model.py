@@ -173,6 +173,14 @@ class LAPGAN(Sampling, GanModel):
     def _smaller(self, images: Tensor, side: int) -> Tensor:
         return reduce(images, (side, side), self.config.pyramid)
 
+    def seen(self, images: Tensor) -> Tensor:
+        """Without the detail of levels whose training has not begun."""
+        reached = max((k for k, level in enumerate(self.levels) if level.ready), default=0)
+        images = self.reduced(images, reached)
+        for k in range(reached + 1, len(self.levels)):
+            images = self.enlarged(images, k)
+        return images
+
     def enlarged(self, images: Tensor, level: int) -> Tensor:
         """Pictures of the next coarser level, as large as those of `level`."""
         side = self.rungs[level].side

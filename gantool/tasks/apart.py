@@ -1,0 +1,149 @@
+"""Training pieces of a model apart, each in a process of its own, as LAPGAN's levels can be; and putting them together.
+
+Each piece is a run of its own in RUN/pieces/PLACE, so it is saved, resumed and logged like any other.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any
+
+from gantool.engine.callbacks import Previews
+from gantool.engine.checkpoint import State, save_checkpoint
+from gantool.engine.rundir import RunDir, now
+from gantool.engine.trainer import Progress
+from gantool.engine.world import alone, current_world
+from gantool.errors import Diverged, Interrupted, RunError
+from gantool.files import write_error, write_json
+from gantool.tasks.runs import Run
+
+FOLDER = "pieces"
+LOOK = 0.5  # seconds between looks at the pieces of other processes
+STARTING = 60.0  # seconds for another process to take its piece up
+
+Train = Callable[[Run], Any]
+
+
+def trains_apart(run: Run) -> bool:
+    """Whether its pieces are, or have been, shared among processes; where not, each batch is."""
+    wanted = current_world().size > 1 and getattr(run.config, "share", "batches") == "levels"
+    return wanted or (run.path / FOLDER).is_dir()
+
+
+def fit_apart(run: Run, train: Train, stop: Callable[[], bool], say: Callable[[str], None]) -> Run:
+    """Train what is left of this process's pieces; the first process waits for the others and puts all together.
+
+    Args:
+        train: finishes a run in this process alone.
+
+    Raises:
+        Interrupted: `stop` said so.
+        RunError: a piece of another process has come to a bad end.
+        GantoolError: whatever training raises.
+    """
+    import torch
+
+    world = current_world()
+    with run.dir.lock() if world.first else nullcontext():
+        pieces = _pieces(run, make=world.first)
+        world.barrier()
+        status = "failed"
+        try:
+            if world.first:
+                run.dir.update(status="running", ended=None)
+            costs = [stage.cost * stage.steps for stage in run.new_model(torch.device("cpu")).stages()]
+            for index in shares(costs, world.size)[world.rank]:
+                piece = pieces[index]
+                if piece.dir.status() != "finished":
+                    say(f"{piece.id} is trained in process {world.rank + 1} of {world.size}.")
+                    with alone():
+                        train(piece)
+            if world.first:
+                _wait(pieces, stop)
+                _put_together(run, pieces, say)
+            status = "finished"
+        except (Interrupted, KeyboardInterrupt) as error:
+            status = "interrupted"
+            raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {run.path}") from error
+        except Diverged:
+            status = "diverged"
+            raise
+        finally:
+            if world.first:
+                run.dir.update(status=status, ended=now())
+    return Run(run.dir)
+
+
+def shares(costs: Sequence[float], processes: int) -> list[list[int]]:
+    """Which process takes which pieces: the costliest first, each to the one with least to do."""
+    found: list[list[int]] = [[] for _ in range(processes)]
+    load = [0.0] * processes
+    for index in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        least = load.index(min(load))
+        found[least].append(index)
+        load[least] += costs[index]
+    return found
+
+
+def _pieces(run: Run, *, make: bool) -> list[Run]:
+    """The runs of the pieces, which the first process makes."""
+    from gantool.tasks.train import write_config
+
+    found = []
+    for place, values in run.config.pieces().items():
+        path = run.path / FOLDER / str(place)
+        found.append(Run(RunDir(path)))
+        if not make or (path / "config.toml").exists():
+            continue
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise write_error(path, error) from error
+        write_json(path / "run.json", {**run.dir.info(), "id": f"level {place}", "status": "waiting"})
+        settings = replace(run.settings, devices=1)
+        write_config(RunDir(path), run.spec, str(run.info["preset"]), replace(run.config, **values), settings)
+    return found
+
+
+def _wait(pieces: Sequence[Run], stop: Callable[[], bool]) -> None:
+    """Until every piece is finished."""
+    began = time.monotonic()
+    for piece in pieces:
+        while (status := piece.dir.status()) != "finished":
+            if stop():
+                raise Interrupted("Stopped.")
+            late = time.monotonic() - began > STARTING
+            if status in ("diverged", "failed", "interrupted") or (status in ("killed", "waiting") and late):
+                raise RunError(
+                    f"The training of {piece.id} has ended: {status}.",
+                    f"Look into {piece.path}; then `gantool resume` the whole run.",
+                )
+            time.sleep(LOOK)
+
+
+def _put_together(run: Run, pieces: Sequence[Run], say: Callable[[str], None]) -> None:
+    """One checkpoint with every piece in its place, and one log."""
+    import torch
+
+    model = run.new_model(torch.device("cpu"))
+    stages = model.stages()
+    for stage in stages:
+        model.enter(stage)
+    state = State(stage=len(stages) - 1, stage_end=True)
+    for index, piece in enumerate(pieces):
+        trained, found = piece.load("cpu"), piece.state()
+        assert found is not None
+        model.adopt(int(piece.path.name), trained)
+        for entry in piece.dir.metrics():
+            run.dir.log({**entry, "total": entry["total"] + sum(state.schedule), "stage": index})
+        state.schedule += found.schedule
+        state.seconds += found.seconds
+        state.images += found.images
+    state.step = state.schedule[-1]
+    model.optimizers = {}  # they have done their work
+    save_checkpoint(run.dir.checkpoints, model, torch.Generator().manual_seed(run.settings.seed or 0), state)
+    fitted = [replace(stage, steps=steps) for stage, steps in zip(stages, state.schedule, strict=True)]
+    Previews(run.dir, say).stage_end(Progress(fitted, state), model)
