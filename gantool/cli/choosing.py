@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gantool.cli import values
 from gantool.cli.arguments import DEVICE, OUT
 from gantool.cli.command import add
 from gantool.cli.counting import counting
@@ -27,7 +28,7 @@ def choice(
     talk: Talk,
     real: Annotated[str, typer.Argument(metavar="REAL", help="the real pictures")],
     fakes: Annotated[
-        list[str], typer.Argument(metavar="FAKE...", help="pictures of one or several models, or runs that then draw")
+        list[str], typer.Argument(metavar="FAKE", help="pictures of one or several models, or runs that then draw")
     ],
     to: Annotated[Path, typer.Option(help="the page to write, .html")] = Path("choice.html"),
     trials: Annotated[int, typer.Option(help="pictures, or pairs, that one person sees", min=1, max=MOST_TRIALS)] = (
@@ -73,14 +74,14 @@ def choice(
         talk.say(f"Warning: {warning}")
     shown = ", ".join(f"{source['name']} {source['shown']}" for source in page.sources)
     width, height = page.display
-    talk.say(f"{page.trials} trials ({shown}), {width}x{height} on the screen, {page.bytes / 1e6:.1f} MB.")
+    talk.say(f"{page.trials} trials ({shown}), up to {width}x{height} on the screen, {values.size(page.bytes)}.")
     talk.say("Open it in a browser; total saved answers there, or with: gantool eval answers FILES")
     return Result(page.data(), [page.file])
 
 
 def answers(
     talk: Talk,
-    files: Annotated[list[Path], typer.Argument(metavar="FILES...", help="answers that pages saved as JSON")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="answers that pages saved as JSON")],
 ) -> Result:
     """Total the answers of several people to the page of `gantool eval choice`."""
     from gantool.tasks.evaluate.answers import total_answers

@@ -162,7 +162,7 @@ def _opened(
         if path in paths[:i]:
             raise UsageError(f"{sources[i].side.label} is given twice.", "Name each source once.")
     for source, name in zip(sources, names_of(paths), strict=True):
-        source.name = name
+        source.name = printable(name)
     return sources
 
 
@@ -282,7 +282,7 @@ def _warnings(sources: Sequence[_Source], shown: Sequence[int]) -> list[str]:
     jpegs = [source for source in sources if source.side.pictures.jpeg]
     for source, n in zip(sources, shown, strict=True):
         if source.left_out:
-            found.append(f"{source.left_out} pictures of {source.side.label} cannot be read and were left out.")
+            found.append(f"Left out of {source.side.label}, for they cannot be read: {source.left_out}.")
         there = len(source.chosen)
         if there < n:
             often = f"{there} pictures are" if there > 1 else "One picture is"

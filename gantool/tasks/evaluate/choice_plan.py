@@ -92,11 +92,11 @@ def display(size: tuple[int, int], longest: int | None) -> tuple[int, int]:
 
 
 def names_of(paths: Sequence[Path]) -> list[str]:
-    """A name for each path: its last part without what tells the kind of file, and more parts where two are alike."""
-    parts = [(*path.parts[:-1], path.name if path.is_dir() else path.stem) for path in paths]
-    names: list[str] = []
-    for depth in range(1, max(map(len, parts)) + 1):
-        names = ["/".join(part[-depth:]) for part in parts]
-        if len(set(names)) == len(names):
-            return names
-    return [f"{name} ({i + 1})" for i, name in enumerate(names)]  # photos.zip beside photos.npy
+    """The shortest names that tell `paths`, no two of which are equal, apart: samples, x (for x.zip), a/samples."""
+    short = [path if path.is_dir() else path.with_suffix("") for path in paths]
+    for depth in range(1, max(len(path.parts) for path in paths) + 1):
+        for kind in (short, paths):
+            names = ["/".join(path.parts[-depth:]) for path in kind]
+            if len(set(names)) == len(names):
+                return names
+    raise ValueError("paths are equal")
