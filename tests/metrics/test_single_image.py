@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.stats import wasserstein_distance
 
 import gantool.metrics.single_image as single_image
-from gantool.metrics.single_image import diversity, patch_swd, patch_swd_pyramid
+from gantool.metrics.single_image import diversity, patch_swd, patch_swd_pyramid, unit_directions
 
 PICTURES = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "single_image"
 
