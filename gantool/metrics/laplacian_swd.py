@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage  # type: ignore[import-untyped]
+import torch
 
 from gantool.errors import DataError
+from gantool.nn import laplacian
 
 Float32Array = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int64]
@@ -20,9 +21,8 @@ Size = tuple[int, ...]
 Pictures = Iterable[npt.NDArray[np.uint8] | npt.NDArray[np.floating]]
 
 COARSEST = 16  # pixels: the last level is the last not below
-BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16
 LEAST_DEVIATION = 1e-4  # of 255 levels: below it is rounding
-_AT_ONCE = 32  # pictures whose pyramids are built together
+_AT_ONCE = 16  # pictures whose pyramids are built together
 _VALUES_AT_ONCE = 2**25  # projected values (128 MB of float32)
 
 
@@ -112,22 +112,15 @@ def level_sides(height: int, width: int) -> list[int]:
 def laplacian_pyramid(pictures: Float32Array, levels: int) -> list[Float32Array]:
     """Differences (N, H / 2^l, W / 2^l, C) of each level to the next, enlarged; last the smallest pictures themselves.
 
-    Halved and doubled by a 5x5 binomial kernel, mirrored at the border (the outermost pixel once).
+    Halved and doubled by a 5x5 binomial kernel: `gantool.nn.laplacian` for arrays.
 
     Args:
         pictures: (N, H, W, C) with sides that can be halved `levels` - 1 times.
         levels: 1 or more.
-
-    Source: Burt and Adelson 1983, "The Laplacian Pyramid as a Compact Image Code".
     """
-    pyramid = []
-    for _ in range(levels - 1):
-        smaller = _smooth(pictures)[:, ::2, ::2]
-        spread = np.zeros_like(pictures)
-        spread[:, ::2, ::2] = 4 * smaller
-        pyramid.append(pictures - _smooth(spread))
-        pictures = smaller
-    return [*pyramid, pictures]
+    x = torch.from_numpy(pictures).permute(0, 3, 1, 2)
+    sizes = laplacian.halves(*laplacian.size_of(x), levels - 1)
+    return [level.permute(0, 2, 3, 1).numpy() for level in laplacian.laplacian_pyramid(x, sizes, "binomial")]
 
 
 def take_patches(maps: Float32Array, top: IntArray, left: IntArray, patch: int) -> Float32Array:
@@ -195,7 +188,8 @@ def _read(
             found[level].append(take_patches(maps, top, left, patch))
     if size is None or not found:
         raise DataError(f"The set of {name} pictures is empty.", "Give pictures.")
-    return [np.concatenate(parts) for parts in found], size
+    # Popped: the parts are freed level by level.
+    return [np.concatenate(found.pop(0)) for _ in range(len(found))], size
 
 
 def _check(picture: npt.NDArray[Any], name: str, size: Size) -> None:
@@ -222,9 +216,3 @@ def _cut(pictures: npt.NDArray[Any], levels: int) -> Float32Array:
     spare = [side % multiple for side in pictures.shape[1:3]]
     rows, columns = (slice(n // 2, side - (n - n // 2)) for n, side in zip(spare, pictures.shape[1:3], strict=True))
     return pictures[:, rows, columns].astype(np.float32)
-
-
-def _smooth(x: Float32Array) -> Float32Array:
-    for axis in (1, 2):
-        x = ndimage.correlate1d(x, BINOMIAL, axis, mode="mirror")
-    return x
