@@ -281,6 +281,9 @@ def test_what_cannot_be_measured_level_by_level(tmp_path):
 
     with pytest.raises(UsageError, match="Levels of 8 and 14 pixels are no factor of 2 apart"):
         by_level(model([8, 14, 28]), colour)
+    small = saved(tmp_path / "s.npy", noise(0, 6, 8, 8, 3))
+    flat = against(model([8, 14, 28]), small, EvalOptions(n=3))
+    assert not any("--pyramid" in warning for warning in flat.warnings)  # which would be refused
     with pytest.raises(DataError, match="pictures of 28x28 pixels, run draws 32x32"):
         by_level(model([16, 32]), colour)
     with pytest.raises(DataError, match="draws grey"):

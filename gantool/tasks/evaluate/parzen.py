@@ -10,7 +10,7 @@ from gantool.metrics import parzen as metric
 from gantool.tasks.evaluate.operands import Count, Drawn, Operand
 from gantool.tasks.evaluate.options import EvalOptions
 from gantool.tasks.evaluate.parzen_common import edges, is_grey, read, report, sigmas_of, split, units_of
-from gantool.tasks.evaluate.parzen_levels import by_level
+from gantool.tasks.evaluate.parzen_levels import by_level, odd_step
 from gantool.tasks.evaluate.result import Findings
 
 CAVEAT = (
@@ -50,5 +50,5 @@ def _flat(a: Operand, b: Operand, options: EvalOptions, found: Findings, count: 
     found.values["sigma"] = window.sigma
     found.protocol |= {"estimate": "flat: a Gaussian on every sample", "numbers": window.dimensions}
     edges(found, {"": window}, sigmas)
-    if isinstance(b.source, Drawn) and isinstance(b.source.model, Refines):
+    if isinstance(b.source, Drawn) and isinstance(b.source.model, Refines) and not odd_step(b.source.model):
         found.warnings.append(f"{b.label} draws level by level, and --pyramid measures it so, as its paper does.")

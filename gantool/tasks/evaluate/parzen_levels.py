@@ -37,7 +37,12 @@ def by_level(a: Operand, b: Operand, options: EvalOptions, found: Findings, coun
     if not (isinstance(b.source, Drawn) and isinstance(b.source.model, Refines)):
         raise UsageError(f"{b.label} does not draw level by level.", "Leave --pyramid out.")
     model, sigmas = b.source.model, sigmas_of(options)
-    sides = _halving(model)
+    sides = list(model.level_sides)
+    if odd := odd_step(model):
+        raise UsageError(
+            f"Levels of {odd[0]} and {odd[1]} pixels are no factor of 2 apart, which --pyramid needs.",
+            "Leave --pyramid out: the flat estimate takes any size.",
+        )
     held, real = split(a, options, len(sigmas) > 1, HELD_OUT, MEASURED, count)
     if real.shape[1:3] != (sides[-1], sides[-1]):
         raise DataError(
@@ -83,16 +88,9 @@ def by_level(a: Operand, b: Operand, options: EvalOptions, found: Findings, coun
     edges(found, {f" of {side} px": window for side, window in zip(sides, windows, strict=True)}, sigmas)
 
 
-def _halving(model: Refines) -> list[int]:
-    """Sides of the levels, coarsest first. Raises UsageError where one is not twice the one before."""
-    sides = list(model.level_sides)
-    for coarse, fine in pairwise(sides):
-        if fine != 2 * coarse:
-            raise UsageError(
-                f"Levels of {coarse} and {fine} pixels are no factor of 2 apart, which --pyramid needs.",
-                "Leave --pyramid out: the flat estimate takes any size.",
-            )
-    return sides
+def odd_step(model: Refines) -> tuple[int, int] | None:
+    """Sides of the first two levels of which one is not twice the other; None where all are."""
+    return next(((coarse, fine) for coarse, fine in pairwise(model.level_sides) if fine != 2 * coarse), None)
 
 
 def _starts(b: Operand, model: Refines, seeds: Sequence[int], side: int, count: Count) -> npt.NDArray[np.float32]:
