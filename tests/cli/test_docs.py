@@ -57,6 +57,8 @@ CALLS = {
     "config init": ["config", "init", "consingan"],
     "config show": ["config", "show", "RUN"],
     "eval": ["eval", "patch-swd", "RUN", "-n", "2"],
+    "eval choice": ["eval", "choice", "RUN", "set/cat", "--trials", "2", "--to", "choice.html"],
+    "eval answers": ["eval", "answers", "answers.json"],
     "weights list": ["weights", "list"],
     "doctor": ["doctor"],
 }
@@ -76,6 +78,10 @@ def test_the_examples_have_the_keys_of_the_answers(cli, here, trained, heading):
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(Path(source).read_bytes())
     Path("set/dog/4.png").write_bytes(Path("a.png").read_bytes()[:200])  # torn
+    sources = [{"name": "photos", "real": True}]
+    answer = {"source": "photos", "real": True, "judged_real": True, "time_ms": 50, "shown_ms": 50.1, "answer_ms": None}
+    answers = {"format": "gantool-choice-answers", "mode": "single", "sources": sources}
+    Path("answers.json").write_text(json.dumps({**answers, "sessions": [{"id": "a", "answers": [answer]}]}))
     words = [str(trained) if word == "RUN" else word for word in CALLS[heading]]
     said = cli(*words, "--json")
     same_shape(examples()[heading], said.reply["data"])
@@ -90,7 +96,7 @@ def test_every_command_is_in_the_overview(cli):
 PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "import"]
 
 
-@pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats"])
+@pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats", "eval choice"])
 def test_every_flag_is_on_the_page(cli, command):
     flags = set(re.findall(r"--[a-z][a-z-]+", cli(*command.split(), "--help").out))
     assert "--out" in flags

@@ -83,7 +83,7 @@ def total_answers(files: Sequence[str | Path]) -> dict[str, Any]:
         warnings.append(f"The answers are of {len(pages)} pages; sources of the same name are totalled as one.")
     again = sum(len(content["sessions"]) for _, content in read) - len(sessions)
     if again:
-        warnings.append(f"{again} sessions were there more than once, and count once.")
+        warnings.append(f"Sessions that were there more than once, and count once: {again}.")
     return {**found, "pages": pages, "sentences": sentences(found), "warnings": warnings}
 
 
