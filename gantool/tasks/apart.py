@@ -54,11 +54,11 @@ def fit_apart(run: Run, train: Train, stop: Callable[[], bool], say: Callable[[s
         try:
             if world.first:
                 run.dir.update(status="running", ended=None)
-            costs = [stage.cost * stage.steps for stage in run.new_model(torch.device("cpu")).stages()]
-            for index in shares(costs, world.size)[world.rank]:
+            stages = run.new_model(torch.device("cpu")).stages()
+            for index in shares([stage.cost * stage.steps for stage in stages], world.size)[world.rank]:
                 piece = pieces[index]
                 if piece.dir.status() != "finished":
-                    say(f"{piece.id} is trained in process {world.rank + 1} of {world.size}.")
+                    say(f"This process trains {stages[index].name}; it is {world.rank + 1} of {world.size}.")
                     with alone():
                         train(piece)
             if world.first:
