@@ -14,9 +14,9 @@ The four filters, each a way down and a way up:
 - "bicubic": Keys' kernel with a = -0.5, down stretched against aliasing; PyTorch's antialiased bicubic, and Pillow's.
 
 **Exactness.** `collapse` adds up what was subtracted, so it is the inverse up to rounding: in float32, of pictures in
-[-1, 1], below 1e-6. Pictures of whole levels 0 to 255 come back bit for bit where no mean of levels needs rounding: with
-"binomial" from 6 levels below the picture, with "haar" and "area" from any level, as long as sides are divided by powers
-of 2, in float64; in float32 from 2 and from 8 levels below.
+[-1, 1], below 1e-6. Pictures of whole levels 0 to 255 come back bit for bit where no mean of levels needs rounding.
+In float64: with "binomial" from 6 levels below the picture, with "haar" and "area" from any level, as long as sides are
+divided by powers of 2. In float32: from 2 and from 8 levels below.
 """
 
 from __future__ import annotations
