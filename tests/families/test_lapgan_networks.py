@@ -17,7 +17,7 @@ def pair(level, classes=0, channels=3, **options):
     torch.manual_seed(0)
     config = LAPGANConfig(**options)
     rung = config.rungs()[level]
-    return networks(config, rung, DataShape(rung.side, rung.side, channels, classes))
+    return networks(config, config.at(rung), rung, DataShape(rung.side, rung.side, channels, classes))
 
 
 def preset(name, **values):
@@ -157,9 +157,27 @@ def test_which_levels_are_trained():
     }
 
 
+def test_a_level_has_options_of_its_own():
+    config = LAPGANConfig(level_options="0.loss=hinge, 0.lr-g=1e-3,2.diffaugment=color,cutout,2.dropout=0.5")
+    at = [config.at(rung) for rung in config.rungs()]
+    assert [c.loss for c in at] == ["hinge", "bce", "bce"]
+    assert [c.lr_g for c in at] == [1e-3, 2e-4, 2e-4]
+    assert [c.diffaugment for c in at] == ["", "", "color,cutout"]
+    assert [c.dropout for c in at] == [0, 0, 0.5]
+    assert [c.size for c in at] == [8, 16, 32]
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [
+        ({"level_options": "0.gp"}, "names no level, option and value"),
+        ({"level_options": "gp=1"}, "names no level, option and value"),
+        ({"level_options": "5.gp=1"}, "level 5 is not there"),
+        ({"level_options": "0.batch=1"}, "batch holds for all levels"),
+        ({"level_options": "0.steps=1"}, "steps holds for all levels"),
+        ({"level_options": "0.lr_gg=1"}, "no option `lr_gg`"),
+        ({"level_options": "0.lr_g=-1"}, "is not allowed"),
+        ({"level_options": "0.loss=wasserstein,0.flip_labels=0.1"}, "changes the targets"),
         ({"levels": "8,x,32"}, "no list of numbers"),
         ({"levels": "16,8,32"}, "does not grow"),
         ({"levels": "8,8,32"}, "does not grow"),

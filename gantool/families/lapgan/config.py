@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, TypeVar, cast, get_args
 
+from gantool.data.set_options import SetOptions
 from gantool.errors import ConfigError
 from gantool.family import Preset
 from gantool.game.options import GameConfig
 from gantool.nn.sides import doublings
-from gantool.options import opt
+from gantool.options import opt, resolve
 
 LEVELS, NETWORK = "Levels", "Networks"
 SMALLEST = 2  # pixels a side that the coarsest level may have
 COARSEST = 8  # where halving ends when nobody says which levels there are, as in the CIFAR-10 recipes
 MOST = 8  # levels
+
+FOR_ALL = {*(field.name for field in fields(SetOptions)), "steps", "epochs"}
+"""Options that a level cannot have for itself: the data is read once for all; steps have an option of their own."""
 
 Arch = Literal["mlp", "conv", "deep", "dcgan"]
 T = TypeVar("T")
@@ -58,6 +63,7 @@ class LAPGANConfig(GameConfig):
     level: str = opt("all", "train these levels only, as in 2 or 0,2; none trains none", group=LEVELS)
     level_steps: str = opt("", "updates of each level, coarse to fine, in place of --steps", group=LEVELS)
     level_model: str = opt("", "trained runs as levels, as in 0=acgan:RUN,1=lapgan:RUN", group=LEVELS)
+    level_options: str = opt("", "options of single levels, as in 0.loss=lsgan,2.lr_g=1e-4", group=LEVELS)
     share: Literal["levels", "batches"] = opt("levels", "what several processes share", group=LEVELS)
     pyramid: Literal["area", "binomial", "haar", "bicubic"] = opt(
         "area", "how a level becomes the next coarser one, and back", group=LEVELS
@@ -75,7 +81,7 @@ class LAPGANConfig(GameConfig):
         """Checks that involve two options. Raises ConfigError."""
         super().__post_init__()
         for rung in self.rungs():
-            _check_networks(rung, self)
+            _check_networks(rung, self.at(rung))
             if self.pyramid == "binomial" and rung.below is not None and rung.below != (rung.side + 1) // 2:
                 raise ConfigError(
                     f"--pyramid binomial halves, and never comes from {rung.side} to {rung.below} pixels.",
@@ -139,7 +145,11 @@ class LAPGANConfig(GameConfig):
     def at(self, rung: Rung) -> GameConfig:
         """The options of the game that one level plays."""
         own = {field.name: getattr(self, field.name) for field in fields(GameConfig)}
-        return GameConfig(**{**own, "size": rung.side, "steps": rung.steps})
+        own |= {"size": rung.side, "steps": rung.steps}
+        special = level_options(self.level_options, len(self.sides())).get(rung.index)
+        if not special:
+            return GameConfig(**own)
+        return resolve(GameConfig, ("level", own), (f"--level-options of level {rung.index}", special)).config
 
 
 def level_models(text: str, count: int) -> dict[int, str]:
@@ -154,6 +164,27 @@ def level_models(text: str, count: int) -> dict[int, str]:
             what = "is named twice" if int(level) in found else "is not there"
             raise ConfigError(f"--level-model: level {level} {what}.", f"Levels count from 0 to {count - 1}.")
         found[int(level)] = reference
+    return found
+
+
+def level_options(text: str, count: int) -> dict[int, dict[str, str]]:
+    """ "0.loss=lsgan,2.lr_g=1e-4" by level and name.
+
+    Raises:
+        ConfigError: for anything else, for levels that are not there, and for options that hold for all levels.
+    """
+    found: dict[int, dict[str, str]] = {}
+    for part in re.split(r",\s*(?=\d+\.)", text) if text else ():  # values may have commas themselves
+        place, equals, value = part.strip().partition("=")
+        level, _, name = place.partition(".")
+        name = name.strip().replace("-", "_")
+        if not (level.isdecimal() and name and equals):
+            raise ConfigError(f"--level-options {part!r} names no level, option and value.", "Write 0.lr_g=1e-4.")
+        if int(level) >= count:
+            raise ConfigError(f"--level-options: level {level} is not there.", f"Levels count from 0 to {count - 1}.")
+        if name in FOR_ALL:
+            raise ConfigError(f"--level-options: {name} holds for all levels.", "Give it by its own flag.")
+        found.setdefault(int(level), {})[name] = value.strip()
     return found
 
 
@@ -193,7 +224,7 @@ def _chosen(text: str, count: int) -> list[int]:
     return levels
 
 
-def _check_networks(rung: Rung, config: LAPGANConfig) -> None:
+def _check_networks(rung: Rung, config: GameConfig) -> None:
     if rung.reference:
         return
     if rung.below is None and rung.arch == "deep":

@@ -47,7 +47,7 @@ class Level(Game):
 
     def networks(self) -> tuple[nn.Module, nn.Module]:
         """G and D, as the options say."""
-        return networks(self.options, self.rung, self.shape)
+        return networks(self.options, self.config, self.rung, self.shape)
 
     # --- training ---------------------------------------------------------------------------------------
 

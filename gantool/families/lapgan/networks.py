@@ -23,20 +23,22 @@ from gantool.nn.sides import doublings
 
 if TYPE_CHECKING:
     from gantool.families.lapgan.config import LAPGANConfig, Rung
+    from gantool.game.options import GameConfig
 
 MAPS_G, MAPS_D = (64, 368, 128, 224), (48, 448, 416)  # of the model for scenes
 GROUPED = 16  # its channels come in multiples of this, for its groups
 NARROW = 14  # pixels: below, the discriminator for scenes pads, for its layers would leave nothing
 
 
-def networks(config: LAPGANConfig, rung: Rung, shape: DataShape) -> tuple[nn.Module, nn.Module]:
-    """G and D of a level. `shape` is that of its pictures."""
+def networks(options: LAPGANConfig, config: GameConfig, rung: Rung, shape: DataShape) -> tuple[nn.Module, nn.Module]:
+    """G and D of a level, whose own options are `config`. `shape` is that of its pictures."""
     if rung.arch in ("conv", "dcgan") and rung.below is None:
         side, channels, classes = rung.side, shape.channels, shape.classes
         judge = ConvDiscriminator(side, channels, rung.width_d, norm="none", dropout=config.dropout, classes=classes)
         return ConvGenerator(config.nz, side, channels, rung.width_g, classes=classes), judge
     if rung.below is None:
-        return CoarseGenerator(config, rung, shape), VectorDiscriminator(config, rung, shape, config.coarse_init_d)
+        coarse = CoarseGenerator(options, config.nz, rung, shape)
+        return coarse, VectorDiscriminator(config, rung, shape, options.coarse_init_d)
     if rung.arch == "mlp":
         return VectorDetail(config, rung, shape), VectorDiscriminator(config, rung, shape)
     layers = {"conv": conv_layers, "deep": deep_layers, "dcgan": small_layers}[rung.arch]
@@ -50,19 +52,19 @@ def networks(config: LAPGANConfig, rung: Rung, shape: DataShape) -> tuple[nn.Mod
 class CoarseGenerator(nn.Module):
     """z (N, nz) and labels to pictures (N, C, side, side), by two hidden layers (Denton et al. 2015, section 4.1)."""
 
-    def __init__(self, config: LAPGANConfig, rung: Rung, shape: DataShape) -> None:
+    def __init__(self, options: LAPGANConfig, nz: int, rung: Rung, shape: DataShape) -> None:
         super().__init__()
         self.classes, self.shape = shape.classes, (shape.channels, rung.side, rung.side)
-        second = nn.Sigmoid() if config.coarse_sigmoid else nn.ReLU(inplace=True)
+        second = nn.Sigmoid() if options.coarse_sigmoid else nn.ReLU(inplace=True)
         self.main = nn.Sequential(
-            nn.Linear(config.nz + shape.classes, rung.width_g),
+            nn.Linear(nz + shape.classes, rung.width_g),
             nn.ReLU(inplace=True),
             nn.Linear(rung.width_g, rung.width_g),
             second,
             nn.Linear(rung.width_g, shape.channels * rung.side**2),
             nn.Unflatten(1, self.shape),
         )
-        _normal(self, config.coarse_init_g)
+        _normal(self, options.coarse_init_g)
 
     def forward(self, z: Tensor, y: Tensor | None) -> Tensor:
         """(N, nz) and (N,) to (N, C, side, side)."""
@@ -73,7 +75,7 @@ class CoarseGenerator(nn.Module):
 class VectorDetail(nn.Module):
     """Noise and coarse picture as one vector, through three hidden layers with dropout: the code's "full" model."""
 
-    def __init__(self, config: LAPGANConfig, rung: Rung, shape: DataShape) -> None:
+    def __init__(self, config: GameConfig, rung: Rung, shape: DataShape) -> None:
         super().__init__()
         self.classes = shape.classes
         width, pixels = rung.width_g, rung.side**2
@@ -94,7 +96,7 @@ class VectorDetail(nn.Module):
 class VectorDiscriminator(nn.Module):
     """Pictures (N, C, side, side) and labels to scores (N,), by two hidden layers with dropout."""
 
-    def __init__(self, config: LAPGANConfig, rung: Rung, shape: DataShape, init: float | None = None) -> None:
+    def __init__(self, config: GameConfig, rung: Rung, shape: DataShape, init: float | None = None) -> None:
         super().__init__()
         self.classes = shape.classes
         width = rung.width_d
@@ -152,7 +154,7 @@ class PictureDiscriminator(nn.Module):
     def __init__(
         self,
         layers: Callable[[int, int, int, float], Iterable[nn.Module]],
-        config: LAPGANConfig,
+        config: GameConfig,
         rung: Rung,
         shape: DataShape,
     ) -> None:
