@@ -71,13 +71,19 @@ def test_sources_and_times_are_balanced_and_no_picture_comes_twice(sets):
     found, _, study, key = page_of("model-alpha", "model-beta", trials=54, times=(50, 200, 1000))
     both = Counter((sources[0], trial["time"]) for trial, sources in zip(study["trials"], key["trials"], strict=True))
     assert both == {(source, time): 6 for source in range(3) for time in (50, 200, 1000)}
-    assert sorted(trial["pictures"][0] for trial in study["trials"]) == list(range(54))
+    # Numbered as they come: a picture's number tells nothing of its source.
+    assert [trial["pictures"][0] for trial in study["trials"]] == list(range(54))
     assert [(s["name"], s["real"], s["shown"], s["pictures"]) for s in found.sources] == [
         ("photographs", True, 18, 18),
         ("model-alpha", False, 18, 18),
         ("model-beta", False, 18, 18),
     ]
     assert found.notes == found.warnings == []
+
+
+def test_times_are_balanced_where_sources_do_not_divide(sets):
+    _, _, study, _ = page_of("model-alpha", trials=38, times=(50, 200))  # 19 of each source
+    assert Counter(trial["time"] for trial in study["trials"]) == {50: 19, 200: 19}
 
 
 def test_every_pair_has_one_real_picture_on_either_side_equally_often(sets):

@@ -189,6 +189,21 @@ def test_a_session_by_keyboard_interrupted_by_a_pause_and_a_reload(browser, fold
     assert not [e for e in browser.events if e.get("method") in ("Log.entryAdded", "Runtime.exceptionThrown")]
 
 
+def test_a_picture_that_was_seen_does_not_come_back_after_a_pause(browser, folders):
+    choice_page("photographs", ["model-alpha"], "page.html", ChoiceOptions(trials=2, times=(30_000,)))
+    browser.open("page.html")
+    browser.click("start")
+    browser.until("trial?.phase === 'shown'")
+    assert browser.js("getComputedStyle($('left')).visibility") == "visible"
+    browser.press("Escape")
+    browser.click("go-on")
+    assert browser.js("[$('trial').hidden, getComputedStyle($('left')).visibility]") == [False, "hidden"]
+    browser.press("g")
+    (answer,) = browser.js("memory.current.answers")
+    assert (answer["choice"], answer["answer_ms"]) == ("generated", None)
+    assert 0 <= answer["shown_ms"] < 30_000
+
+
 def test_pairs_and_the_answers_of_another_person(browser, folders):
     options = ChoiceOptions(trials=4, pairs=True, seed=1)
     page = choice_page("photographs", ["model-alpha"], "pairs.html", options)

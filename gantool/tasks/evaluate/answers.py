@@ -140,7 +140,7 @@ def sentences(found: Mapping[str, Any]) -> list[str]:
     between = f"95 % interval {percent(accuracy['low'])} to {percent(accuracy['high'])}"
     right = f"{percent(accuracy['share'])} of {accuracy['answers']} answers were right ({between})"
     if pairs:
-        return [*said, "Guessing gives 50 %: then they cannot be told from real ones.", f"{right}."]
+        return [*said, "At 50 %, which guessing gives, they cannot be told from real ones.", f"{right}."]
     generated = sum(row["shown"] for row in rows if not row["real"]) / accuracy["answers"]
     return [
         *said,

@@ -69,7 +69,7 @@ function sentences(found) {
     for (const one of whole) {
       said.push(`Pictures of ${one.source} were taken for the real one in ${percent(one.share)} of ${one.shown} pairs.`);
     }
-    said.push("Guessing gives 50 %: then they cannot be told from real ones.");
+    said.push("At 50 %, which guessing gives, they cannot be told from real ones.");
   } else {
     for (const one of whole) {
       const who = one.real ? "Real pictures" : `Pictures of ${one.source}`;
