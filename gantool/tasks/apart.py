@@ -118,7 +118,7 @@ def _wait(pieces: Sequence[Run], stop: Callable[[], bool]) -> None:
             late = time.monotonic() - began > STARTING
             if status in ("diverged", "failed", "interrupted") or (status in ("killed", "waiting") and late):
                 raise RunError(
-                    f"The training of {piece.id} has ended: {status}.",
+                    f"Piece {piece.id} of the training has ended: {status}.",
                     f"Look into {piece.path}; then `gantool resume` the whole run.",
                 )
             time.sleep(LOOK)
