@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from gantool.data.training_set import Batch
-from gantool.engine.model import Context, GanModel
+from gantool.engine.model import Context, GanModel, Stage
 from gantool.errors import UsageError
 from gantool.families.lapgan.config import LAPGANConfig, Rung
 from gantool.families.lapgan.networks import networks
@@ -50,6 +50,11 @@ class Level(Game):
         return networks(self.options, self.config, self.rung, self.shape)
 
     # --- training ---------------------------------------------------------------------------------------
+
+    def enter(self, stage: Stage) -> None:
+        """Fresh optimisers; channels last on every device: on a CPU these convolutions gain a quarter by it."""
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        super().enter(stage)
 
     def standardise(self, mean: Tensor, deviation: Tensor) -> None:
         """Take these (C,) for units."""
