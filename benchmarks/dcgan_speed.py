@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from gantool.data.training_set import Batch
 from gantool.engine.devices import device_name, keep_freed_memory, pick_device
-from gantool.engine.model import Context
+from gantool.engine.model import Context, GanModel
 from gantool.families.dcgan.config import DCGANConfig
 from gantool.families.dcgan.model import DCGAN
 from gantool.family import DataShape
@@ -39,16 +39,27 @@ class PlainLoop:
         self.opt_d = torch.optim.Adam(d.parameters(), lr=2e-4, betas=(0.5, 0.999))
         self.criterion, self.done = nn.BCELoss(), 0
 
-    def step(self) -> None:
-        real = self.reals[self.done % len(self.reals)]
+    def real(self) -> Tensor:
         self.done += 1
+        return self.reals[(self.done - 1) % len(self.reals)]
+
+    def fakes(self, count: int) -> Tensor:
+        drawn: Tensor = self.g(torch.randn(count, self.nz, device=self.reals[0].device))
+        return drawn
+
+    def again(self, fake: Tensor) -> Tensor:
+        """What the generator learns from."""
+        return fake
+
+    def step(self) -> None:
+        real = self.real()
         self.d.zero_grad()
         label = torch.full((len(real),), 1.0, device=real.device)
         output = torch.sigmoid(self.d(real))
         real_error = self.criterion(output, label)
         real_error.backward()
         d_x = output.mean().item()
-        fake = self.g(torch.randn(len(real), self.nz, device=real.device))
+        fake = self.fakes(len(real))
         label.fill_(0.0)
         output = torch.sigmoid(self.d(fake.detach()))
         fake_error = self.criterion(output, label)
@@ -56,6 +67,7 @@ class PlainLoop:
         d_g_z1, error = output.mean().item(), real_error + fake_error
         self.opt_d.step()
         self.g.zero_grad()
+        fake = self.again(fake)
         label.fill_(1.0)
         output = torch.sigmoid(self.d(fake))
         g_error = self.criterion(output, label)
@@ -67,9 +79,9 @@ class PlainLoop:
 class Ours:
     """gantool's train step, which logs every 25th time, as a run does."""
 
-    def __init__(self, model: DCGAN, reals: list[Tensor], precision: str) -> None:
+    def __init__(self, model: GanModel, reals: list[Tensor], precision: str, index: int = 0) -> None:
         self.model, self.reals, self.done = model, reals, 0
-        stage = model.stages()[0]
+        stage = model.stages()[index]
         model.enter(stage)
         generator = torch.Generator(model.device).manual_seed(0)
         self.ctx = Context(model.device, generator, stage, precision=precision)

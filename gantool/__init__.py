@@ -11,6 +11,9 @@ from gantool._version import __version__
 
 if TYPE_CHECKING:
     from gantool.tasks.animate import animate
+    from gantool.tasks.evaluate.answers import total_answers
+    from gantool.tasks.evaluate.choice import choice_page
+    from gantool.tasks.evaluate.choice_options import ChoiceOptions
     from gantool.tasks.evaluate.measure import evaluate, save_statistics
     from gantool.tasks.evaluate.options import EvalOptions
     from gantool.tasks.evaluate.result import Evaluation
@@ -32,6 +35,9 @@ _HOMES = {
     "evaluate": "evaluate.measure",
     "save_statistics": "evaluate.measure",
     "EvalOptions": "evaluate.options",
+    "choice_page": "evaluate.choice",
+    "total_answers": "evaluate.answers",
+    "ChoiceOptions": "evaluate.choice_options",
     "Evaluation": "evaluate.result",
     "harmonize": "repaint",
     "edit": "repaint",
@@ -45,11 +51,13 @@ _HOMES = {
 }
 
 __all__ = [
+    "ChoiceOptions",
     "EvalOptions",
     "Evaluation",
     "Run",
     "__version__",
     "animate",
+    "choice_page",
     "edit",
     "evaluate",
     "harmonize",
@@ -63,6 +71,7 @@ __all__ = [
     "sample",
     "save_statistics",
     "superres",
+    "total_answers",
     "train",
 ]
 
