@@ -19,6 +19,7 @@ from gantool.engine.world import alone, current_world
 from gantool.errors import Diverged, Interrupted, RunError
 from gantool.files import write_error, write_json
 from gantool.tasks.runs import Run
+from gantool.tasks.training_data import shares_batches
 
 FOLDER = "pieces"
 LOOK = 0.5  # seconds between looks at the pieces of other processes
@@ -29,8 +30,7 @@ Train = Callable[[Run], Any]
 
 def trains_apart(run: Run) -> bool:
     """Whether its pieces are, or have been, shared among processes; where not, each batch is."""
-    wanted = current_world().size > 1 and getattr(run.config, "share", "batches") == "levels"
-    return wanted or (run.path / FOLDER).is_dir()
+    return (current_world().size > 1 and not shares_batches(run.config)) or (run.path / FOLDER).is_dir()
 
 
 def fit_apart(run: Run, train: Train, stop: Callable[[], bool], say: Callable[[str], None]) -> Run:

@@ -13,7 +13,7 @@ from gantool.data.single_image import SingleImage
 from gantool.data.training_set import TrainingSet
 from gantool.engine.feed import Feed
 from gantool.engine.trainer import Source
-from gantool.engine.world import current_world
+from gantool.engine.world import World, current_world
 from gantool.errors import ConfigError, DataError, UsageError
 from gantool.family import DataShape, FamilySpec
 from gantool.settings import Settings
@@ -35,7 +35,8 @@ def open_data(
     """
     if spec.data == "image":
         return SingleImage(load_picture(data, background=background))
-    world, source = current_world(), open_labelled(data, background=background)
+    world = current_world() if shares_batches(config) else World()
+    source = open_labelled(data, background=background)
     opened = TrainingSet(source, config, seed=seed, rank=world.rank, world=world.size, say=say)
     if spec.classes == "needed" and opened.shape.classes < 2:
         opened.close()
@@ -48,6 +49,11 @@ def open_data(
             f"`gantool data check {data}` says what there is.",
         )
     return opened
+
+
+def shares_batches(config: Any) -> bool:
+    """Whether several processes share each batch; where not, each of them trains pieces of the model."""
+    return getattr(config, "share", "batches") == "batches"
 
 
 def shape_of(spec: FamilySpec, data: Data) -> DataShape:
@@ -65,7 +71,7 @@ def feed(spec: FamilySpec, data: Data, device: torch.device) -> Source:
 
 def check_settings(spec: FamilySpec, settings: Settings, config: Any) -> None:
     """Raises UsageError where the run is to be carried out as this family cannot be."""
-    if spec.data == "set" and getattr(config, "share", "batches") == "levels":
+    if spec.data == "set" and not shares_batches(config):
         return
     if spec.data == "set":
         devices, parts = max(settings.devices, current_world().size), getattr(config, "accumulate", 1)
