@@ -1,0 +1,81 @@
+"""`gantool train lapgan --devices 2`: a process for each level, as they are; signals; going on."""
+
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
+
+TRAIN = ("train", "lapgan", "pictures", "--preset", "tiny", "--seed", 3, "--device", "cpu", "--workers", 1)
+
+
+@pytest.fixture
+def pictures(here, monkeypatch):
+    """Twelve pictures, in a working directory; one thread, so that results do not hang on the machine."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    random, folder = np.random.default_rng(0), here / "pictures"
+    folder.mkdir()
+    for i in range(12):
+        noise = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((18, 20)).save(folder / f"{i}.png")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield here
+    torch.set_num_threads(threads)
+
+
+def weights(run):
+    newest = json.loads((run / "checkpoints" / "latest.json").read_text())["name"]
+    return load_file(run / "checkpoints" / newest / "model.safetensors")
+
+
+def test_two_processes_share_three_levels(pictures, start, cli):
+    process = start(*TRAIN, "--devices", 2, "--json", "--out", "two", cwd=pictures)
+    out, err = process.communicate(timeout=100)
+    assert process.returncode == 0, err
+    [row] = json.loads(out)["data"]["runs"]
+    assert (row["status"], row["steps"]) == ("finished", 12)
+    assert "This process trains level 2 (16 px); it is 1 of 2." in err
+    [two] = pictures.glob("two/lapgan/*")
+    found = weights(two)
+    for k in range(3):
+        assert cli(*TRAIN, "--level", k, "--out", f"level{k}", "-q").code == 0
+        [alone] = pictures.glob(f"level{k}/lapgan/*")
+        for name, value in weights(alone).items():
+            if name.startswith(f"pyramid.{k}."):
+                assert torch.equal(found[name], value), name
+    assert cli("sample", two, "-n", 2).code == 0
+
+
+def test_ctrl_c_saves_every_level_and_one_process_can_go_on(pictures, start, cli):
+    process = start(*TRAIN, "--devices", 2, "--steps", 600, "--save-every", 0.2, cwd=pictures)
+    until = time.monotonic() + 60
+    while len(list(pictures.glob("runs/lapgan/*/pieces/*/checkpoints/latest.json"))) < 2:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    [run] = pictures.glob("runs/lapgan/*")
+    assert (process.returncode, out) == (130, "")
+    assert err.count(f"Resume with: gantool resume {run.relative_to(pictures)}\n") == 1
+    assert "pieces" not in err
+    assert "Traceback" not in err
+    assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
+    said = cli("resume", run, "--devices", 1, "--json", "-q")
+    assert (said.data["run"]["status"], said.data["run"]["steps"]) == ("finished", 1800)
+
+
+def test_a_level_that_diverges_ends_all_with_one_message(pictures, start):
+    process = start(*TRAIN, "--devices", 2, "--steps", 400, "--level-options", "1.lr_g=1e30", cwd=pictures)
+    out, err = process.communicate(timeout=100)
+    assert (process.returncode, out) == (3, "")
+    assert err.count("Error: ") == 1
+    assert "Traceback" not in err
