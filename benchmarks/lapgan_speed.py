@@ -19,11 +19,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from dcgan_speed import Ours, PlainLoop
-from timing import machine, seconds
+from dcgan_speed import Ours, PlainLoop, in_turns
+from timing import machine
 from torch import Tensor, nn
 
-from gantool.engine.devices import device_name, keep_freed_memory, pick_device
+from gantool.engine.devices import device_name, pick_device
 from gantool.families.lapgan.config import PRESETS, LAPGANConfig
 from gantool.families.lapgan.level import Level
 from gantool.families.lapgan.model import LAPGAN
@@ -101,15 +101,7 @@ def main() -> None:
         nz = 0 if index else config.nz
         plain = PlainLevel(copy.deepcopy(level.generator), Judge(copy.deepcopy(level.discriminator)), nz, reals, sides)
         ours = Ours(model, reals, args.precision, index)
-        times: dict[str, list[float]] = {"plain": [], "gantool": []}
-        for _ in range(args.rounds):
-            keep_freed_memory(False)  # the C library's defaults, as a plain loop has them
-            plain.step()
-            times["plain"].append(seconds(plain.step, device, steps))
-            keep_freed_memory()
-            ours.step()
-            times["gantool"].append(seconds(ours.step, device, steps))
-        speed = {name: args.batch / min(found) for name, found in times.items()}
+        speed = {name: args.batch / least for name, least in in_turns(plain, ours, device, args.rounds, steps).items()}
         ratio = speed["gantool"] / speed["plain"]
         side = model.level_sides[index]
         print(f"{side:5} px {speed['plain']:10.1f} {speed['gantool']:10.1f} {ratio:7.2f}")

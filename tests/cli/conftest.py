@@ -11,7 +11,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from gantool import registry
 from gantool.cli import main as program
@@ -128,6 +130,33 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     picture(tmp_path / "a.png")
     return tmp_path
+
+
+@pytest.fixture
+def pictures(here, monkeypatch):
+    """Twelve pictures in the working directory; one thread, so that results do not hang on the machine."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    random, folder = np.random.default_rng(0), here / "pictures"
+    folder.mkdir()
+    for i in range(12):
+        noise = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((18, 20)).save(folder / f"{i}.png")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield here
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def weights():
+    """Gives the model's tensors of a run's newest checkpoint."""
+
+    def weights(run):
+        checkpoints = run / "checkpoints"
+        newest = json.loads((checkpoints / "latest.json").read_text())["name"]
+        return load_file(checkpoints / newest / "model.safetensors")
+
+    return weights
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-from safetensors.torch import load_file
 
 from gantool.cli import main as program
 from gantool.cli.ranks import SAID_ELSEWHERE, end_when_told
@@ -20,21 +16,6 @@ from gantool.errors import DataError, PeerLost
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
 
 TRAIN = ("train", "dcgan", "pictures", "--preset", "tiny", "--seed", 3, "--device", "cpu", "--workers", 1)
-
-
-@pytest.fixture
-def pictures(here, monkeypatch):
-    """Twelve pictures, in a working directory; one thread, so that results do not hang on the machine."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    random, folder = np.random.default_rng(0), here / "pictures"
-    folder.mkdir()
-    for i in range(12):
-        noise = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((18, 20)).save(folder / f"{i}.png")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield here
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -50,13 +31,7 @@ def long_training(pictures, start):
     return process, run
 
 
-def weights(run):
-    checkpoints = run / "checkpoints"
-    newest = json.loads((checkpoints / "latest.json").read_text())["name"]
-    return load_file(checkpoints / newest / "model.safetensors")
-
-
-def test_two_processes_give_the_run_that_one_gives(pictures, start, cli):
+def test_two_processes_give_the_run_that_one_gives(pictures, start, cli, weights):
     process = start(*TRAIN, "--devices", 2, "--json", "--out", "two", cwd=pictures)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
@@ -74,7 +49,7 @@ def test_two_processes_give_the_run_that_one_gives(pictures, start, cli):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize("rank", [0, 1])
-def test_a_process_that_is_killed_ends_all_with_one_message(long_training, rank):
+def test_a_process_that_is_killed_ends_all_with_one_message(long_training, rank, weights):
     process, run = long_training
     family = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     [victim] = [

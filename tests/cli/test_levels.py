@@ -5,38 +5,15 @@ import os
 import signal
 import time
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
-from safetensors.torch import load_file
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
 
 TRAIN = ("train", "lapgan", "pictures", "--preset", "tiny", "--seed", 3, "--device", "cpu", "--workers", 1)
 
 
-@pytest.fixture
-def pictures(here, monkeypatch):
-    """Twelve pictures, in a working directory; one thread, so that results do not hang on the machine."""
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    random, folder = np.random.default_rng(0), here / "pictures"
-    folder.mkdir()
-    for i in range(12):
-        noise = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
-        Image.fromarray(noise).resize((18, 20)).save(folder / f"{i}.png")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield here
-    torch.set_num_threads(threads)
-
-
-def weights(run):
-    newest = json.loads((run / "checkpoints" / "latest.json").read_text())["name"]
-    return load_file(run / "checkpoints" / newest / "model.safetensors")
-
-
-def test_two_processes_share_three_levels(pictures, start, cli):
+def test_two_processes_share_three_levels(pictures, start, cli, weights):
     process = start(*TRAIN, "--devices", 2, "--json", "--out", "two", cwd=pictures)
     out, err = process.communicate(timeout=100)
     assert process.returncode == 0, err
