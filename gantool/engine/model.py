@@ -139,6 +139,7 @@ class GanModel(nn.Module, ABC):
     optimizers: dict[str, Optimizer]
     at_once = 1  # pictures that `sample` is best asked for in one go
     tunes = False  # whether it goes on from a trained model, which a training of its own does not have
+    place: int | None = None  # of a part in the model that it belongs to; see `adopt`
 
     def __init__(self, config: Any, shape: DataShape) -> None:
         super().__init__()
@@ -153,6 +154,10 @@ class GanModel(nn.Module, ABC):
     def complete(self) -> bool:
         """Whether it draws from noise alone."""
         return True
+
+    def part(self, stage: Stage) -> GanModel:
+        """What a stage trains, with the `config` and the `shape` that hold there: all of it, or a model in it."""
+        return self
 
     def seen(self, images: Tensor) -> Tensor:
         """Real pictures (N, C, H, W) as what has been trained so far could draw them at best."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from abc import abstractmethod
 from collections.abc import Iterator
 
@@ -80,6 +81,11 @@ class Game(Sampling, GanModel):
         self.generator.compile(dynamic=False)
         if not (self.config.gp or self.config.r1):
             self.discriminator.compile(dynamic=False)
+
+    @property
+    def farthest(self) -> float:
+        """The greatest distance between two pictures as D sees them: 2 sqrt(C H W) of values in [-1, 1]."""
+        return 2 * math.sqrt(self.shape.channels * self.shape.height * self.shape.width)
 
     # --- one alternation --------------------------------------------------------------------------------
 
@@ -194,7 +200,8 @@ class Game(Sampling, GanModel):
                 if logits is not None and part.labels is not None:
                     loss = loss + self.class_loss(logits, part.labels, "generator")
                 self._found["g_loss"] = loss.detach()
-                yield loss
+                further = self.further_loss(part, drawn, ctx)
+                yield loss if further is None else loss + further
 
         with ctx.frozen(self.discriminator):
             ctx.descend(self.optimizers["generator"], losses(), self.config.accumulate)
@@ -227,6 +234,10 @@ class Game(Sampling, GanModel):
         said = self.discriminator(x, y)
         scores, logits = said if isinstance(said, tuple) else (said, None)
         return _full(scores), None if logits is None else _full(logits)
+
+    def further_loss(self, real: Batch, fake: Tensor, ctx: Context) -> Tensor | None:
+        """What G goes down beside its part of the game, on the fakes made for `real`; None is nothing."""
+        return None
 
     def class_loss(self, logits: Tensor, y: Tensor, player: str) -> Tensor:
         """What the verdict of an auxiliary classifier adds to the loss of `player`, "generator" or "discriminator"."""

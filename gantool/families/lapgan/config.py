@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from gantool.data.set_options import SetOptions
@@ -57,7 +57,7 @@ class LAPGANConfig(GameConfig):
     """Options of LAPGAN beside those of the game. What is said to hold from coarse to fine goes on with its last."""
 
     size: int = opt(32, "side of the pictures trained on, pixels", ge=4, le=1024)
-    steps: int = opt(20_000, "generator updates of each level")
+    steps: int = opt(20_000, "generator updates of each level", ge=1)
 
     levels: str = opt("", "sides of the levels, as in 8,16,32 (none: halves down to 8)", group=LEVELS)
     level: str = opt("all", "train these levels only, as in 2 or 0,2; none trains none", group=LEVELS)
@@ -75,13 +75,16 @@ class LAPGANConfig(GameConfig):
     coarse_sigmoid: bool = opt(False, "sigmoid, not ReLU, in the coarsest generator (mlp)", group=NETWORK)
     coarse_init_g: float | None = opt(None, "coarsest generator's weights from N(0, this)", group=NETWORK, gt=0)
     coarse_init_d: float | None = opt(None, "coarsest discriminator's weights from N(0, this)", group=NETWORK, gt=0)
+    keep_coarse: bool = opt(False, "reduced again, a level's picture is the coarser one it stands on", group=NETWORK)
+    mode_seeking: float = opt(0.0, "weight of a loss that keeps draws on one picture apart (0.02)", group=NETWORK, ge=0)
     standardise: bool = opt(False, "train in units of the data's mean and deviation", group=NETWORK)
 
     def __post_init__(self) -> None:
         """Checks that involve two options. Raises ConfigError."""
         super().__post_init__()
         for rung in self.rungs():
-            _check_networks(rung, self.at(rung))
+            _check_networks(rung)
+            self.at(rung)  # checks what it has of its own
             if self.pyramid == "binomial" and rung.below is not None and rung.below != (rung.side + 1) // 2:
                 raise ConfigError(
                     f"--pyramid binomial halves, and never comes from {rung.side} to {rung.below} pixels.",
@@ -145,11 +148,9 @@ class LAPGANConfig(GameConfig):
     def at(self, rung: Rung) -> GameConfig:
         """The options of the game that one level plays."""
         own = {field.name: getattr(self, field.name) for field in fields(GameConfig)}
-        own |= {"size": rung.side, "steps": rung.steps}
-        special = level_options(self.level_options, len(self.sides())).get(rung.index)
-        if not special:
-            return GameConfig(**own)
-        return resolve(GameConfig, ("level", own), (f"--level-options of level {rung.index}", special)).config
+        special = level_options(self.level_options, len(self.sides())).get(rung.index, {})
+        mixed = resolve(GameConfig, ("run", own), (f"--level-options of level {rung.index}", special)).config
+        return replace(mixed, size=rung.side, steps=rung.steps)  # smaller than a run's pictures may be
 
 
 def level_models(text: str, count: int) -> dict[int, str]:
@@ -224,7 +225,7 @@ def _chosen(text: str, count: int) -> list[int]:
     return levels
 
 
-def _check_networks(rung: Rung, config: GameConfig) -> None:
+def _check_networks(rung: Rung) -> None:
     if rung.reference:
         return
     if rung.below is None and rung.arch == "deep":
@@ -236,8 +237,6 @@ def _check_networks(rung: Rung, config: GameConfig) -> None:
         )
     if rung.arch == "dcgan" and rung.below is not None and doublings(rung.side) is None and rung.side != COARSEST:
         raise ConfigError(f"--arch dcgan cannot halve {rung.side} pixels.", "Take conv there.")
-    if (config.gp or config.r1) and config.dropout and rung.arch == "dcgan":
-        raise ConfigError("--dropout does not go with penalties on gradients here.", "Drop one of them.")
 
 
 _SGD: dict[str, Any] = {"optimizer": "sgd", "noise": "uniform", "standardise": True, "reuse_fakes": False}
@@ -284,7 +283,8 @@ PRESETS = {
         "for a CPU or for impatience: WGAN-GP for thumbnails, small hinge games above; half an hour",
         {
             "arch": "mlp,dcgan", "width_g": "512,32", "width_d": "256,32", "lr_g": 5e-4, "lr_d": 5e-4, "ema": 0.995,
-            "loss": "hinge", "spectral_norm": True, "level_steps": "8000,5000",
+            "loss": "hinge", "spectral_norm": True, "level_steps": "8000,4000",
+            "keep_coarse": True, "mode_seeking": 0.02,
             "level_options": "0.loss=wasserstein,0.gp=10,0.spectral_norm=false,0.d_steps=3,0.beta1=0,0.beta2=0.9,"
             "0.lr_g=3e-4,0.lr_d=3e-4,0.ema=0.999",
         },

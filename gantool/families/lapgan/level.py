@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,8 +16,9 @@ from gantool.families.lapgan.networks import networks
 from gantool.family import DataShape
 from gantool.game.model import Game
 from gantool.game.sampling import Sampling
-from gantool.nn.laplacian import Filter, reduce
+from gantool.nn.laplacian import Filter, expand, reduce
 
+NOISES_APART = {"normal": 2 / math.sqrt(math.pi), "uniform": 2 / 3}  # mean distance of two numbers of noise
 SPREAD = 1_000_003  # keeps the noise of a seed's levels apart
 
 
@@ -39,7 +41,7 @@ class Level(Game):
 
     def __init__(self, options: LAPGANConfig, rung: Rung, shape: DataShape) -> None:
         """`shape` is that of the pictures of this level."""
-        self.options, self.rung = options, rung
+        self.options, self.rung, self.place = options, rung, rung.index
         super().__init__(options.at(rung), shape)
         self.register_buffer("mean", torch.zeros(1, shape.channels, 1, 1))
         self.register_buffer("deviation", torch.ones(1, shape.channels, 1, 1))
@@ -65,6 +67,11 @@ class Level(Game):
         """Pictures in [-1, 1] as the networks see them."""
         return (images - self.mean) / self.deviation
 
+    @property
+    def farthest(self) -> float:
+        """As of any game, in units of the data."""
+        return self.rung.side * float((2 / self.deviation).norm())
+
     def draw(self, real: Batch, ctx: Context) -> Tensor:
         """Fakes on top of the coarse pictures of `real`."""
         if real.given is None:
@@ -72,10 +79,30 @@ class Level(Game):
         noise = self.noise(ctx, len(real), 1, self.rung.side, self.rung.side)
         return self.detailed(self.generator, noise, real.given, real.labels)
 
-    @staticmethod
-    def detailed(generator: nn.Module, noise: Tensor, coarse: Tensor, y: Tensor | None) -> Tensor:
-        """u(l) + G(z, u(l))."""
+    def further_loss(self, real: Batch, fake: Tensor, ctx: Context) -> Tensor | None:
+        """Mode seeking (Mao et al. 2019, eq. 4): the inverse of how far apart two draws on one picture are.
+
+        Without it, a generator that is given a picture learns to take no notice of the noise.
+        """
+        if real.given is None or not self.options.mode_seeking:
+            return None
+        with ctx.autocast():
+            other = self.draw(real, ctx)
+        apart = (fake - other).abs().mean() / NOISES_APART[self.config.noise]
+        self._found["apart"] = apart.detach()
+        return self.options.mode_seeking / (apart + 1e-5)
+
+    def enlarged(self, coarser: Tensor) -> Tensor:
+        """Pictures of the next coarser level, as large as this one's: u(l)."""
+        return expand(coarser, (self.rung.side, self.rung.side), self.options.pyramid)
+
+    def detailed(self, generator: nn.Module, noise: Tensor, coarser: Tensor, y: Tensor | None) -> Tensor:
+        """u(l) + G(z, u(l)); with `keep_coarse`, moved by blocks so that d(.) of it is l again."""
+        coarse = self.enlarged(coarser)
         finer: Tensor = coarse + generator(noise, coarse, y)
+        if self.options.keep_coarse:
+            missed = coarser - reduce(finer, (coarser.shape[-2], coarser.shape[-1]), self.options.pyramid)
+            finer = finer + expand(missed, (self.rung.side, self.rung.side), "haar")
         return finer
 
     def inputs(self, count: int, device: torch.device) -> tuple[Tensor | None, ...]:
@@ -107,21 +134,21 @@ class Level(Game):
             )
         return torch.stack(drawn)
 
-    def picture(self, z: Tensor, coarse: Tensor | None, y: Tensor | None) -> Tensor:
+    def picture(self, z: Tensor, coarser: Tensor | None, y: Tensor | None) -> Tensor:
         """The level's pictures, about in [-1, 1].
 
         Args:
             z: (N, noise_size).
-            coarse: the coarser pictures enlarged, (N, C, side, side) in [-1, 1]; None at the coarsest.
+            coarser: the pictures of the next coarser level, (N, C, below, below) in [-1, 1]; None at the coarsest.
             y: labels (N,), or None.
         """
-        if coarse is None:
+        if coarser is None:
             images = self.drawn(z, y)
         elif self.ready:
             noise = z.view(-1, 1, self.rung.side, self.rung.side)
-            images = self.detailed(self.drawing, noise, self.units(coarse), y)
+            images = self.detailed(self.drawing, noise, self.units(coarser), y)
         else:
-            return coarse
+            return self.enlarged(coarser)
         return images * self.deviation + self.mean
 
 
@@ -170,7 +197,7 @@ class Foreign(nn.Module):
         own = torch.tensor([seed % self.model.shape.classes for seed in seeds])
         return torch.cat([z, own[:, None].to(z)], 1)
 
-    def picture(self, z: Tensor, coarse: Tensor | None, y: Tensor | None) -> Tensor:
+    def picture(self, z: Tensor, coarser: Tensor | None, y: Tensor | None) -> Tensor:
         """The pictures (N, C, side, side) of these z."""
         if self.draws_class:
             z, y = z[:, :-1], z[:, -1].round().to(torch.int64)

@@ -110,6 +110,10 @@ class LAPGAN(Sampling, GanModel):
             level.ready.fill_(True)
             self.optimizers = level.optimizers
 
+    def part(self, stage: Stage) -> GanModel:
+        """The level that it trains."""
+        return self._level(stage) or self
+
     def _trained(self) -> list[Level]:
         return [level for level in self.levels if isinstance(level, Level) and self.rungs[level.rung.index].trained]
 
@@ -147,11 +151,11 @@ class LAPGAN(Sampling, GanModel):
         return level.train_step((self._at(level, whole) for whole in batch), ctx)
 
     def _at(self, level: Level, whole: Batch) -> Batch:
-        """The pictures of this level, given the next coarser ones enlarged."""
+        """The pictures of this level, given the next coarser ones."""
         rung = level.rung
         images, given = self.reduced(whole.images, rung.index), None
         if rung.below is not None:
-            given = level.units(self.enlarged(self._smaller(images, rung.below), rung.index))
+            given = level.units(self._smaller(images, rung.below))
         return Batch(level.units(images), whole.labels, given)
 
     # --- the pyramid ------------------------------------------------------------------------------------
@@ -206,8 +210,7 @@ class LAPGAN(Sampling, GanModel):
         parts = torch.split(z, [part.noise_size for part in self.levels], 1)
         pictures = [] if start is None else [start]
         for k in range(level + 1, to + 1):
-            coarse = self.enlarged(pictures[-1], k) if pictures else None
-            pictures.append(self.levels[k].picture(parts[k], coarse, y))
+            pictures.append(self.levels[k].picture(parts[k], pictures[-1] if pictures else None, y))
         return pictures
 
     def sample(self, request: SampleRequest) -> Tensor:
