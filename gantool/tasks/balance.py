@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from statistics import fmean, median
 
+from gantool.errors import ConfigError
 from gantool.game.options import WITH_TARGETS, GameConfig
+from gantool.options import resolve
 
 EARLY = 200  # steps: until then anything may happen
 WINDOW = 20  # entries of the log that are judged together
@@ -59,12 +61,13 @@ class Balance:
 
     Args:
         config: of the game, for advice that fits; any other gets general advice.
-        farthest: the greatest distance between two pictures, 2 sqrt(C H W) of values in [-1, 1]; None: unknown.
+        farthest: the greatest distance between two pictures, see `gantool.game.model.Game`; None: unknown.
+        place: of the game among the levels of a model, for advice; None where the model is one game.
     """
 
-    def __init__(self, config: object = None, farthest: float | None = None) -> None:
+    def __init__(self, config: object = None, farthest: float | None = None, place: int | None = None) -> None:
         self.config = config if isinstance(config, GameConfig) else None
-        self.farthest = farthest
+        self.farthest, self.place = farthest, place
         self.alarms = Alarms()
         self.recent: dict[str, deque[float]] = {}
         self.first: dict[str, list[float]] = {}  # gradient norms of the beginning
@@ -93,13 +96,13 @@ class Balance:
         if self.alarms.judge("discriminator wins", bad=min(real, fake) > WINS, well=min(real, fake) < WON_NO_MORE):
             text = (
                 f"The discriminator wins: it knows {real:.0%} of the reals and {fake:.0%} of the fakes, and a "
-                f"generator learns little from that. {advice_weaker(self.config)}"
+                f"generator learns little from that. {advice_weaker(self.config, self.place)}"
             )
             found.append(Finding("discriminator wins", text))
         if self.alarms.judge("discriminator loses", bad=both < LOSES, well=both > LOST_NO_MORE):
             text = (
                 f"The discriminator guesses: it judges {both:.0%} rightly. Where samples look real, that is the end "
-                f"of the game; where they do not, it is too weak. {advice_stronger(self.config)}"
+                f"of the game; where they do not, it is too weak. {advice_stronger(self.config, self.place)}"
             )
             found.append(Finding("discriminator loses", text))
         return found
@@ -115,7 +118,7 @@ class Balance:
             if self.alarms.judge(kind, bad=now > EXPLODES * then > 0, well=now < EXPLODES_NO_MORE * then):
                 text = (
                     f"The gradients of the {player} explode: their norm is {now:.3g}, and was {then:.3g} in the "
-                    f"beginning. {advice_calmer(self.config, name)}"
+                    f"beginning. {advice_calmer(self.config, name, self.place)}"
                 )
                 found.append(Finding(kind, text))
         return found
@@ -129,7 +132,7 @@ class Balance:
             return []
         text = (
             f"The critic runs away: its scores of reals and fakes differ by {gap:.3g}, more than any two pictures do "
-            f"({self.farthest:.3g}), so that it measures no distance any more. {advice_critic(self.config)}"
+            f"({self.farthest:.3g}), so that it measures no distance any more. {advice_critic(self.config, self.place)}"
         )
         return [Finding("critic runs away", text)]
 
@@ -137,11 +140,13 @@ class Balance:
 # --- what to try --------------------------------------------------------------------------------------------
 
 
-def advice_weaker(config: GameConfig | None) -> str:
+def advice_weaker(config: GameConfig | None, place: int | None = None) -> str:
     """Against a discriminator that wins."""
     if config is None:
         return "Try a weaker discriminator, or one that learns more slowly."
     return _tries(
+        config,
+        place,
         (config.loss in WITH_TARGETS and not config.label_smoothing and config.soft_labels is None)
         and "--label-smoothing 0.1",
         not config.spectral_norm and "--spectral-norm",
@@ -152,11 +157,13 @@ def advice_weaker(config: GameConfig | None) -> str:
     )
 
 
-def advice_stronger(config: GameConfig | None) -> str:
+def advice_stronger(config: GameConfig | None, place: int | None = None) -> str:
     """Against a discriminator that guesses."""
     if config is None:
         return "Try a stronger discriminator, or one that learns faster."
     return _tries(
+        config,
+        place,
         config.flip_labels > 0 and "--flip-labels 0",
         config.dropout > 0 and "--dropout 0",
         config.g_steps > 1 and "--g-steps 1",
@@ -165,34 +172,40 @@ def advice_stronger(config: GameConfig | None) -> str:
     )
 
 
-def advice_calmer(config: GameConfig | None, name: str) -> str:
+def advice_calmer(config: GameConfig | None, name: str, place: int | None = None) -> str:
     """Against gradients that explode; `name` is as in the log."""
     if config is None:
         return "Try a lower learning rate."
     option = PLAYERS[name][1]
     return _tries(
+        config,
+        place,
         f"--{option.replace('_', '-')} {getattr(config, option) / 2:g}",
         not config.spectral_norm and "--spectral-norm",
         (config.loss != "wasserstein" and not config.r1) and _alone(config, "--r1 1"),
     )
 
 
-def advice_critic(config: GameConfig | None) -> str:
+def advice_critic(config: GameConfig | None, place: int | None = None) -> str:
     """Against a critic that is not Lipschitz."""
     if config is None:
         return "Try a gradient penalty, or a lower learning rate."
     return _tries(
+        config,
+        place,
         _alone(config, f"--gp {max(10.0, 2 * config.gp):g}"),
         config.clip is not None and f"--clip {(config.clip or 0) / 2:g}",
         f"--lr-d {config.lr_d / 2:g}",
     )
 
 
-def advice_diverse(config: GameConfig | None) -> str:
+def advice_diverse(config: GameConfig | None, place: int | None = None) -> str:
     """Against samples that are all alike."""
     if config is None:
         return "Try another seed, or lower learning rates."
     return _tries(
+        config,
+        place,
         not config.minibatch_std and "--minibatch-std",
         not config.spectral_norm and "--spectral-norm",
         f"--lr-g {config.lr_g / 2:g}",
@@ -205,8 +218,38 @@ def _alone(config: GameConfig, flags: str) -> str:
     return f"{flags} --norm-d none" if getattr(config, "norm_d", "") == "batch" else flags
 
 
-def _tries(*flags: str | bool) -> str:
-    """Those of up to four flags that do not stand already."""
-    *others, last = [flag for flag in flags if isinstance(flag, str)][:4] or ["another --seed"]
+def _tries(config: GameConfig, place: int | None, *flags: str | bool) -> str:
+    """Up to four of those flags that do not stand already, and that go with the other options."""
+    found = [flag for flag in flags if isinstance(flag, str) and _fits(config, flag)][:4]
+    if not found:
+        return "In another run, try another --seed."
+    *others, last = found if place is None else [_of_level(place, flag) for flag in found]
     before = f"{', '.join(others)} or " if others else ""
-    return f"In another run, try {before}{last}."
+    return f"In another run, {'try' if place is None else 'add to --level-options:'} {before}{last}."
+
+
+def _values(flags: str) -> dict[str, str]:
+    """ "--gp 10 --spectral-norm (for ...)" as {"gp": "10", "spectral_norm": "true"}."""
+    found: dict[str, str] = {}
+    for part in flags.partition(" (")[0].split("--")[1:]:
+        name, _, value = part.strip().partition(" ")
+        found[name.replace("-", "_")] = value or "true"
+    return found
+
+
+def _fits(config: GameConfig, flags: str) -> bool:
+    """Whether the game could be played with these options in place of its own."""
+    own = asdict(config)
+    if type(config) is GameConfig:  # that of a level, which may be smaller than a run's pictures
+        del own["size"]
+    try:
+        resolve(type(config), ("the run", own), ("advice", _values(flags)))
+    except ConfigError:
+        return False
+    return True
+
+
+def _of_level(place: int, flags: str) -> str:
+    """ "--lr-d 0.1" as --level-options has it: "0.lr_d=0.1"."""
+    _, bracket, why = flags.partition(" (")
+    return ",".join(f"{place}.{name}={value}" for name, value in _values(flags).items()) + bracket + why

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
@@ -41,8 +40,11 @@ TOO_FEW = 0.7  # of the number of classes that real pictures show
 class Watch:
     """Callback that looks for imbalance in every log entry, and for collapse in samples now and then.
 
+    Each stage is judged by the options that hold there, from its own beginning. What samples lack at one stage they
+    mostly lack at the next: so collapse, once said, is not said again until it has been well in between.
+
     It draws from seeds of its own, and trains to the same weights, bit for bit, as a run without it. What is wrong
-    is said once, until it has been well in between; a check that cannot be made is said, and costs nothing else.
+    is said once; a check that cannot be made is said, and costs nothing else.
 
     Each check is a line of watch.jsonl: "total", "stage", "step"; "ms_ssim" of samples and "ms_ssim_real" of real
     pictures (within classes, where the model draws classes; from sides of 64 pixels); where the pictures have
@@ -67,9 +69,8 @@ class Watch:
         every: int | None = None,
     ) -> None:
         self.run, self.model, self.reals, self.say, self.every = run, model, reals, say, every
-        config, shape = getattr(model, "config", None), getattr(model, "shape", None)
-        farthest = 2 * math.sqrt(shape.channels * shape.height * shape.width) if shape else None
-        self.balance = Balance(config, farthest)
+        shape = getattr(model, "shape", None)
+        self.balance: Balance | None = None  # of the stage under way
         self.alarms = Alarms(patience=2)
         self.labels = _spread(shape.classes if shape else 0)
         self.most = max(SAMPLES, ROOM // (3 * shape.height * shape.width)) if shape else LABELLED
@@ -80,18 +81,25 @@ class Watch:
     def step(self, progress: Progress) -> None:
         """Judge what was logged, and samples where it is time for it."""
         if progress.fresh:
-            self._warn(progress, self.balance.add(progress.metrics, progress.state.step), {})
+            self._warn(progress, self._game(progress).add(progress.metrics, progress.state.step), {})
         if progress.due(self.every):
             self._check(progress)
 
     def stage_end(self, progress: Progress, model: GanModel) -> None:
-        """The next stage may draw more of the pictures."""
-        self.real = None
+        """The next stage is a game of its own, and may draw more of the pictures."""
+        self.real = self.balance = None
 
     def run_end(self, progress: Progress, model: GanModel) -> None:
         """Judge the last samples, unless that is done."""
         if self.checked != progress.state.total:
             self._check(progress)
+
+    def _game(self, progress: Progress) -> Balance:
+        """The balance of the stage under way, by the options that hold there."""
+        if self.balance is None:
+            part = self.model.part(progress.stage)
+            self.balance = Balance(getattr(part, "config", None), getattr(part, "farthest", None), part.place)
+        return self.balance
 
     def _check(self, progress: Progress) -> None:
         """Compare samples with real pictures."""
@@ -112,7 +120,7 @@ class Watch:
             self.say(f"Samples of step {progress.state.total} were not watched for collapse: {error}")
             return
         late = progress.state.step > max(EARLY, EARLY_SHARE * progress.stage.steps)
-        self._warn(progress, self._collapse(figures, late), figures)
+        self._warn(progress, self._collapse(figures, late, self._game(progress)), figures)
 
     def _samples(self) -> Pixels:
         """(SAMPLES, h, w, 3), reduced as they come."""
@@ -123,14 +131,14 @@ class Watch:
             parts.append(_small(to_uint8(self.model.sample(SampleRequest(seeds, labels=labels)))))
         return np.concatenate(parts)
 
-    def _collapse(self, figures: dict[str, float], late: bool) -> list[Finding]:
+    def _collapse(self, figures: dict[str, float], late: bool, game: Balance) -> list[Finding]:
+        advice = advice_diverse(game.config, game.place)
         found = []
         alike, usual = figures["ms_ssim"], figures["ms_ssim_real"]
         room = min(TOO_ALIKE, (1 - usual) / 2)
         text = (
             f"Samples{' of a class' if self.labels else ''} collapse: they resemble each other with MS-SSIM "
-            f"{alike:.2f}, real pictures with {usual:.2f}. "
-            f"{advice_diverse(self.balance.config)}"
+            f"{alike:.2f}, real pictures with {usual:.2f}. {advice}"
         )
         if self.alarms.judge("samples collapse", bad=late and alike > usual + room, well=alike < usual + room / 2):
             found.append(Finding("samples collapse", text))
@@ -141,7 +149,7 @@ class Watch:
         shown, usual = (classes ** figures[name] for name in ("entropy", "entropy_real"))
         text = (
             f"Classes are missing: samples show about {shown:.1f} of {classes}, as many real pictures {usual:.1f}. "
-            f"{advice_diverse(self.balance.config)}"
+            f"{advice}"
         )
         few = late and shown < TOO_FEW * usual
         if self.alarms.judge("classes missing", bad=few, well=shown > (1 + TOO_FEW) / 2 * usual):
@@ -149,9 +157,10 @@ class Watch:
         return found
 
     def _warn(self, progress: Progress, found: list[Finding], figures: dict[str, float]) -> None:
-        state = progress.state
+        state, several = progress.state, len(progress.stages) > 1
+        where = f"{progress.stage.name}, step {state.step:,}" if several else f"Step {state.total:,}"
         for finding in found:
-            self.say(f"Step {state.total:,}: {finding.text}")
+            self.say(f"{where}: {finding.text}")
         if found or figures:
             entry = {"total": state.total, "stage": state.stage, "step": state.step}
             rounded = {name: round(value, 5) for name, value in figures.items()}

@@ -19,6 +19,8 @@ from gantool.engine.model import Stage
 from gantool.engine.rundir import RunDir
 from gantool.engine.trainer import Progress
 from gantool.errors import DataError, UsageError
+from gantool.families.gan.config import GANConfig
+from gantool.families.gan.model import GAN
 from gantool.family import DataShape, SampleRequest
 from gantool.game.options import GameConfig
 from gantool.metrics.collapse import coverage, nearest_classes, pair_similarity
@@ -101,13 +103,12 @@ def test_gradients_that_are_zero_do_not_explode() -> None:
 
 def test_a_critic_beyond_the_distance_of_pictures() -> None:
     """A 1-Lipschitz critic's scores of two pictures differ by their distance at most."""
-    shape = DataShape(height=8, width=8, channels=1)
     farthest = float(torch.dist(torch.ones(1, 8, 8), -torch.ones(1, 8, 8)))
-    model = SimpleNamespace(shape=shape, config=GameConfig(loss="wasserstein"))
-    watching = Watch(RunDir(Path()), model, none)  # type: ignore[arg-type]
-    assert watching.balance.farthest == pytest.approx(farthest)
-    assert feed(watching.balance, {"score_real": 14.0, "score_fake": -1.9}, 100) == []
-    (kind,) = feed(watching.balance, {"score_real": 14.0, "score_fake": -2.1}, 100)
+    model = GAN(GANConfig(loss="wasserstein", size=8), DataShape(height=8, width=8, channels=1))
+    assert model.farthest == pytest.approx(farthest)
+    balance = Balance(model.config, model.farthest)
+    assert feed(balance, {"score_real": 14.0, "score_fake": -1.9}, 100) == []
+    (kind,) = feed(balance, {"score_real": 14.0, "score_fake": -2.1}, 100)
     assert kind == "critic runs away"
     # Where the loss has a border, scores are no distances.
     assert feed(Balance(None, 16.0), {**GOOD, "score_real": 99.0, "score_fake": -99.0}, 100) == []
@@ -187,10 +188,15 @@ def unlabelled(count: int) -> tuple[np.ndarray, np.ndarray | None]:
 class Drawn:
     """A model that draws the digits it is told to, by seed."""
 
+    place = None
+
     def __init__(self, digits: Sequence[int], classes: int = 0) -> None:
         self.digits, self.shape = list(digits), DataShape(16, 16, 1, classes)
         self.config = GameConfig()
         self.asked: list[SampleRequest] = []
+
+    def part(self, stage: Stage) -> Drawn:
+        return self
 
     def sample(self, request: SampleRequest) -> torch.Tensor:
         self.asked.append(request)
@@ -453,7 +459,8 @@ def test_a_check_at_64_pixels_takes_less_than_two_seconds(run: RunDir) -> None:
     """Without drawing the samples, which is the model's; with room for a busy machine."""
     shape = DataShape(64, 64, 3, 10)
     samples = torch.rand(SAMPLES, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    model = SimpleNamespace(shape=shape, sample=lambda request: samples[list(request.seeds)])
+    model = Drawn([])
+    model.shape, model.sample = shape, lambda request: samples[list(request.seeds)]  # type: ignore[method-assign]
     reals = np.random.default_rng(0).integers(0, 256, (1000, 64, 64, 3), dtype=np.uint8)
     watching = Watch(run, model, lambda n: (reals[:n], np.arange(n) % 10))  # type: ignore[arg-type]
     watching.step(at(100))
