@@ -9,11 +9,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from gantool.engine.callbacks import Previews
 from gantool.engine.checkpoint import State, save_checkpoint
-from gantool.engine.rundir import RunDir, now
+from gantool.engine.rundir import METRICS, WATCH, RunDir, now
 from gantool.engine.trainer import Progress
 from gantool.engine.world import alone, current_world
 from gantool.errors import Diverged, Interrupted, RunError
@@ -21,11 +20,16 @@ from gantool.files import write_error, write_json
 from gantool.tasks.runs import Run
 from gantool.tasks.training_data import shares_batches
 
+if TYPE_CHECKING:
+    from gantool.engine.model import GanModel, Stage
+    from gantool.engine.trainer import Callback
+
 FOLDER = "pieces"
 LOOK = 0.5  # seconds between looks at the pieces of other processes
 STARTING = 60.0  # seconds for another process to take its piece up
 
 Train = Callable[[Run], Any]
+Looks = Callable[["GanModel"], Sequence["Callback"]]
 
 
 def trains_apart(run: Run) -> bool:
@@ -33,11 +37,12 @@ def trains_apart(run: Run) -> bool:
     return (current_world().size > 1 and not shares_batches(run.config)) or (run.path / FOLDER).is_dir()
 
 
-def fit_apart(run: Run, train: Train, stop: Callable[[], bool], say: Callable[[str], None]) -> Run:
+def fit_apart(run: Run, train: Train, looks: Looks, stop: Callable[[], bool], say: Callable[[str], None]) -> Run:
     """Train what is left of this process's pieces; the first process waits for the others and puts all together.
 
     Args:
         train: finishes a run in this process alone.
+        looks: what draws, measures and warns, of the whole model.
 
     Raises:
         Interrupted: `stop` said so.
@@ -48,22 +53,23 @@ def fit_apart(run: Run, train: Train, stop: Callable[[], bool], say: Callable[[s
 
     world = current_world()
     with run.dir.lock() if world.first else nullcontext():
-        pieces = _pieces(run, make=world.first)
+        stages = run.new_model(torch.device("cpu")).stages()
+        taken = shares([stage.cost * stage.steps for stage in stages], world.size)
+        pieces = _pieces(run, stages, taken, make=world.first)
         world.barrier()
         status = "failed"
         try:
             if world.first:
                 run.dir.update(status="running", ended=None)
-            stages = run.new_model(torch.device("cpu")).stages()
-            for index in shares([stage.cost * stage.steps for stage in stages], world.size)[world.rank]:
+            for index in taken[world.rank]:
                 piece = pieces[index]
                 if piece.dir.status() != "finished":
                     say(f"This process trains {stages[index].name}; it is {world.rank + 1} of {world.size}.")
                     with alone():
                         train(piece)
             if world.first:
-                _wait(pieces, stop)
-                _put_together(run, pieces, say)
+                _wait(pieces, stop, say)
+                _put_together(run, pieces, looks)
             status = "finished"
         except (Interrupted, KeyboardInterrupt) as error:
             status = "interrupted"
@@ -88,12 +94,15 @@ def shares(costs: Sequence[float], processes: int) -> list[list[int]]:
     return found
 
 
-def _pieces(run: Run, *, make: bool) -> list[Run]:
-    """The runs of the pieces, which the first process makes."""
+def _pieces(run: Run, stages: Sequence[Stage], taken: Sequence[Sequence[int]], *, make: bool) -> list[Run]:
+    """The runs of the pieces, which the first process makes; `taken` is what each process takes of the stages.
+
+    What measures is left to the whole. A time limit is shared by the pieces of a process, by what they cost.
+    """
     from gantool.tasks.train import write_config
 
-    found = []
-    for place, values in run.config.pieces().items():
+    found, costs = [], [stage.cost * stage.steps for stage in stages]
+    for index, (place, values) in enumerate(run.config.pieces().items()):
         path = run.path / FOLDER / str(place)
         found.append(Run(RunDir(path)))
         if not make or (path / "config.toml").exists():
@@ -102,15 +111,22 @@ def _pieces(run: Run, *, make: bool) -> list[Run]:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(path, error) from error
-        write_json(path / "run.json", {**run.dir.info(), "id": f"level {place}", "status": "waiting"})
-        settings = replace(run.settings, devices=1)
+        info = {**run.dir.info(), "id": f"level {place}", "status": "waiting", "stages": [stages[index].name]}
+        write_json(path / "run.json", info)
+        settings = replace(run.settings, devices=1, eval="")
+        if settings.max_time:
+            together = next(sum(costs[i] for i in mine) for mine in taken if index in mine)
+            settings = replace(settings, max_time=settings.max_time * costs[index] / together)
         write_config(RunDir(path), run.spec, str(run.info["preset"]), replace(run.config, **values), settings)
     return found
 
 
-def _wait(pieces: Sequence[Run], stop: Callable[[], bool]) -> None:
+def _wait(pieces: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], None]) -> None:
     """Until every piece is finished."""
     began = time.monotonic()
+    missing = [piece.info["id"] for piece in pieces if piece.dir.status() != "finished"]
+    if missing:
+        say(f"Other processes are still at {', '.join(missing)}.")
     for piece in pieces:
         while (status := piece.dir.status()) != "finished":
             if stop():
@@ -124,8 +140,8 @@ def _wait(pieces: Sequence[Run], stop: Callable[[], bool]) -> None:
             time.sleep(LOOK)
 
 
-def _put_together(run: Run, pieces: Sequence[Run], say: Callable[[str], None]) -> None:
-    """One checkpoint with every piece in its place, and one log."""
+def _put_together(run: Run, pieces: Sequence[Run], looks: Looks) -> None:
+    """One checkpoint with every piece in its place, one log of each kind, and a look at the whole."""
     import torch
 
     model = run.new_model(torch.device("cpu"))
@@ -137,8 +153,11 @@ def _put_together(run: Run, pieces: Sequence[Run], say: Callable[[str], None]) -
         trained, found = piece.load("cpu"), piece.state()
         assert found is not None
         model.adopt(int(piece.path.name), trained)
-        for entry in piece.dir.metrics():
-            run.dir.log({**entry, "total": entry["total"] + sum(state.schedule), "stage": index})
+        before = {"total": sum(state.schedule), "seconds": state.seconds, "images": state.images}
+        for file, entries in ((METRICS, piece.dir.metrics()), (WATCH, piece.dir.watched())):
+            for entry in entries:
+                moved = {name: round(entry[name] + value, 3) for name, value in before.items() if name in entry}
+                run.dir.log({**entry, **moved, "stage": index}, file)
         state.schedule += found.schedule
         state.seconds += found.seconds
         state.images += found.images
@@ -146,4 +165,8 @@ def _put_together(run: Run, pieces: Sequence[Run], say: Callable[[str], None]) -
     model.optimizers = {}  # they have done their work
     save_checkpoint(run.dir.checkpoints, model, torch.Generator().manual_seed(run.settings.seed or 0), state)
     fitted = [replace(stage, steps=steps) for stage, steps in zip(stages, state.schedule, strict=True)]
-    Previews(run.dir, say).stage_end(Progress(fitted, state), model)
+    progress = Progress(fitted, state)
+    for callback in looks(model):  # as after the last step of any training
+        callback.step(progress)
+        callback.stage_end(progress, model)
+        callback.run_end(progress, model)

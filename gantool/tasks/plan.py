@@ -16,9 +16,10 @@ from gantool.errors import ConfigError, DataError, UsageError
 from gantool.family import DataShape, FamilySpec, Injects
 from gantool.options import Resolved, parse_sets, read_toml, resolve
 from gantool.settings import Settings
+from gantool.tasks.apart import shares
 from gantool.tasks.parts import find_parts
 from gantool.tasks.runs import DEFAULT_OUT, Run, new_model
-from gantool.tasks.training_data import Data, Say, check_settings, feed, open_data, shape_of
+from gantool.tasks.training_data import Data, Say, check_settings, feed, open_data, shape_of, shares_batches
 
 if TYPE_CHECKING:
     import torch
@@ -72,14 +73,26 @@ class Plan:
     @property
     def seconds(self) -> float:
         """Estimated time of the whole training, without a time limit."""
-        return sum(s.steps * t for s, t in zip(self.stages, self.step_seconds, strict=True))
+        return self._longest([s.steps * t for s, t in zip(self.stages, self.step_seconds, strict=True)])
 
     @property
     def least_seconds(self) -> float:
         """Estimated time of the shortest schedule that a time limit can lead to."""
         from gantool.engine.budget import PROBE
 
-        return sum(min(s.steps, PROBE) * t for s, t in zip(self.stages, self.step_seconds, strict=True))
+        return self._longest([min(s.steps, PROBE) * t for s, t in zip(self.stages, self.step_seconds, strict=True)])
+
+    @property
+    def sharing(self) -> int:
+        """How many processes share the stages among them; 1 where each goes through all."""
+        if self.spec.data == "image" or shares_batches(self.options.config):
+            return 1
+        return max(self.settings.config.devices, current_world().size)
+
+    def _longest(self, times: Sequence[float]) -> float:
+        """Of stages that take these times: all of them, or those of the process that is the last to end."""
+        taken = shares([stage.cost * stage.steps for stage in self.stages], self.sharing)
+        return max(sum(times[i] for i in mine) for mine in taken)
 
     @property
     def memory(self) -> float:
@@ -248,7 +261,7 @@ def time_steps(plan: Plan, patience: float = 2.0) -> list[float]:
             synchronize(device)
             times.append(time.perf_counter() - start)
         measured.append(min(times, default=0.0))
-        expected = measured[-1] * 4 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
+        expected = measured[-1] * 2 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
         if time.perf_counter() - began + expected > patience:
             break
     data.seek(0)

@@ -122,6 +122,7 @@ def _begin(plan: Plan) -> Path:
     seed, origins = plan.settings.config.seed, {**plan.options.origins, **plan.settings.origins}
     data = {**plan.source.describe(), "background": plan.background}
     info = first_info(plan.name, plan.preset, seed, str(plan.device), origins, data, plan.shape)
+    info["stages"] = [stage.name for stage in plan.stages]
     run = RunDir.create(plan.out, plan.spec.name, plan.name, info)
     if isinstance(plan.source, SingleImage):
         keep_input(plan.source.source.path, run.path)
@@ -271,12 +272,15 @@ def fit(
 ) -> Run:
     """Train what is left of a run whose directory is complete, and write down how it ended."""
     if trains_apart(run):
-        source.close()
 
         def piece(part: Run) -> Run:
             return fit(part, source_of(part), device, callbacks, stop, say)
 
-        return fit_apart(run, piece, stop, say)
+        def looks(model: GanModel) -> list[Callback]:
+            return observers(run, model.to(pick_device(device)), source, say)
+
+        with closing(source):
+            return fit_apart(run, piece, looks, stop, say)
     keep_freed_memory()
     world = current_world()
     with run.dir.lock() if world.first else nullcontext(), closing(source):

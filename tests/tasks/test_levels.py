@@ -169,6 +169,41 @@ def test_pieces_are_runs_of_one_level_put_together(by_pieces, single):
     assert run.load("cpu").sample(SampleRequest([0])).shape == (1, 3, 16, 16)
 
 
+def test_logs_of_pieces_follow_each_other(by_pieces):
+    """Steps, time and pictures go on from level to level; what is measured is measured of the whole."""
+    said = []
+    run = by_pieces(log_every=2, eval="ms-ssim@5", eval_samples=4, say=said.append)
+    pieces = [Run(type(run.dir)(run.path / "pieces" / str(k))) for k in range(3)]
+    logs, merged = [piece.dir.metrics() for piece in pieces], run.dir.metrics()
+    assert [entry["total"] for entry in merged] == [2, 4, 6, 8, 10, 12]
+    assert [entry["step"] for entry in merged] == [2, 4] * 3
+    for name in ("seconds", "images"):
+        ends = [piece.dir.metrics()[-1][name] if name == "images" else piece.state().seconds for piece in pieces]
+        for k, log in enumerate(logs):
+            for before, after in zip(log, merged[2 * k : 2 * k + 2], strict=True):
+                assert after[name] == pytest.approx(before[name] + sum(ends[:k]), abs=2e-3)
+                assert after["d_loss"] == before["d_loss"]
+    # Level 0 alone draws from noise and is watched; the whole is looked at once, in the end.
+    watched = run.dir.watched()
+    assert [(entry["total"], entry["stage"]) for entry in watched] == [(1, 0), (2, 0), (3, 0), (4, 0), (12, 2)]
+    assert [entry["total"] for entry in run.dir.scores()] == [12]
+    assert not any(piece.dir.scores() for piece in pieces)
+    assert not [sentence for sentence in said if "not measured" in sentence]
+    assert [path.name for path in sorted((run.path / "previews").iterdir())] == ["stage-03.png", "step-0000012.png"]
+
+
+def test_a_time_limit_is_shared_by_the_pieces_of_a_process(data, monkeypatch):
+    run = train(data, max_time=60.0, name="limited")
+    monkeypatch.setattr(apart, "FOLDER", "shared")
+    stages = run.new_model(torch.device("cpu")).stages()
+    costs = [stage.cost * stage.steps for stage in stages]
+    found = apart._pieces(run, stages, [[2], [1, 0]], make=True)
+    limits = [piece.settings.max_time for piece in found]
+    assert limits == pytest.approx([60 * costs[0] / (costs[0] + costs[1]), 60 * costs[1] / (costs[0] + costs[1]), 60])
+    assert [piece.info["stages"] for piece in found] == [[stage.name] for stage in stages]
+    assert run.info["stages"] == [stage.name for stage in stages]
+
+
 def test_interrupted_pieces_go_on(by_pieces, data, monkeypatch):
     whole = weights(by_pieces())
     asked = []
@@ -194,15 +229,17 @@ def test_a_piece_of_another_process_that_ended_badly_is_told(by_pieces, monkeypa
     monkeypatch.setattr(apart, "STARTING", 0.0)
     monkeypatch.setattr(apart, "LOOK", 0.01)
     with pytest.raises(RunError, match=f"Piece 1 of the training has ended: {status}"):
-        apart._wait([Run(type(run.dir)(piece.parent))], lambda: False)
+        apart._wait([Run(type(run.dir)(piece.parent))], lambda: False, print)
 
 
 def test_who_waits_can_be_stopped(by_pieces, monkeypatch):
     run = by_pieces()
     piece = run.path / "pieces" / "1" / "run.json"
     piece.write_text(json.dumps({**json.loads(piece.read_text()), "status": "waiting"}))
+    said = []
     with pytest.raises(Interrupted):
-        apart._wait([Run(type(run.dir)(piece.parent))], lambda: True)
+        apart._wait([Run(type(run.dir)(piece.parent))], lambda: True, said.append)
+    assert said == ["Other processes are still at level 1."]
 
 
 def test_batches_are_shared_where_that_is_asked_for(whole, data, monkeypatch):
