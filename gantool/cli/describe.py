@@ -47,12 +47,21 @@ def time_line(plan: Plan, flag: str | None) -> str:
     limit = plan.settings.config.max_time
     text = f"about {duration(plan.seconds)}"
     if limit is None:
-        return text + _other_preset(plan, flag)
+        return text + _each(plan) + _other_preset(plan, flag)
     if plan.seconds <= limit:
-        return f"{text}, within the limit of {duration(limit)}"
+        return f"{text}, within the limit of {duration(limit)}{_each(plan)}"
     if plan.least_seconds > limit:
         return f"at least {duration(plan.least_seconds)}: the limit of {duration(limit)} leaves no stage its few steps"
     return f"fitted to {duration(limit)}, by fewer steps (the whole schedule: {text})"
+
+
+def _each(plan: Plan) -> str:
+    """How long each of the stages takes, where they are few and have names of their own: those of sets."""
+    if plan.spec.data == "image" or len(plan.stages) == 1:
+        return ""
+    each = (f"{stage.name} {duration(stage.steps * t)}" for stage, t in _timed(plan) if t is not None)
+    shared = f", shared by {plan.sharing} processes" if plan.sharing > 1 else ""
+    return f": {', '.join(each)}{shared}"
 
 
 def _timed(plan: Plan) -> list[tuple[Stage, float | None]]:
@@ -71,7 +80,7 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
         f"  stages    {len(plan.stages)}, from {pixels(*first.size)} to {pixels(*last.size)},"
         f" {sum(s.steps for s in plan.stages):,} steps"
         if len(plan.stages) > 1
-        else f"  training  {first.steps:,} steps at {pixels(*first.size)}{_passes(plan)}",
+        else f"  training  {_named(plan)}{first.steps:,} steps at {pixels(*first.size)}{_passes(plan)}",
     ]
     when = time_line(plan, flag)
     if when:
@@ -85,12 +94,18 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
     return lines
 
 
+def _named(plan: Plan) -> str:
+    """Of a set: the only stage's name, where it tells which of several it is."""
+    name = plan.stages[0].name
+    return "" if plan.spec.data == "image" or name == "training" else f"{name}, "
+
+
 def _passes(plan: Plan) -> str:
     """Of a set: pictures a batch, and how often all of them are seen."""
     batch, count = getattr(plan.options.config, "batch", None), plan.shape.count
-    if plan.spec.data == "image" or batch is None:
+    if plan.spec.data == "image" or batch is None or not plan.stages[0].steps:
         return ""
-    seen = plan.stages[0].steps * batch * getattr(plan.options.config, "d_steps", 1)
+    seen = plan.stages[0].steps * batch * getattr(plan.stage_options[0], "d_steps", 1)
     return f", {batch} pictures a batch, {seen / count:,.1f} passes through {count:,} pictures"
 
 

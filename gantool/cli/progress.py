@@ -63,6 +63,7 @@ class Watcher:
         if self.run is not None:
             file = self.run.path / "previews" / f"stage-{progress.state.stage + 1:02d}.png"
             self.preview = str(file) if file.exists() else ""
+        self._speed = 0.0  # the next stage has its own
 
     def run_end(self, progress: Progress, model: GanModel) -> None:
         """Nothing."""

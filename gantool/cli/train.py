@@ -154,7 +154,7 @@ def finished(talk: Talk, run: Run) -> dict[str, Any]:
     row = run.summary()
     talk.say(f"Finished: {row['steps']:,} steps in {duration(row['seconds'])}.")
     if not talk.prefix:
-        talk.say(f"Next: gantool sample {run.path}")
+        talk.say(f"Next: gantool sample {run.path}{'' if run.complete else ' --coarse PICTURE'}")
     talk.line(str(run.path))
     return row
 

@@ -41,6 +41,7 @@ class Plan:
         checkpoint: bytes of the largest checkpoint, roughly: weights, buffers and Adam's two moments.
         injection_scales: those of the finished model; empty where it takes no pictures in.
         parts: trained runs that it takes in, by their place.
+        stage_options: the options that hold in each stage.
     """
 
     spec: FamilySpec
@@ -58,6 +59,7 @@ class Plan:
     name: str
     injection_scales: tuple[int, ...] = ()
     parts: Mapping[int, Run] = field(default_factory=dict)
+    stage_options: Sequence[Any] = ()
 
     @property
     def shape(self) -> DataShape:
@@ -204,9 +206,10 @@ def plan_training(
             )
         networks, checkpoint, stages = _grown_sizes(model)
         scales = tuple(model.injection_scales) if isinstance(model, Injects) else ()
+        stage_options = [getattr(model.part(stage), "config", chosen.config) for stage in stages]
     plan = Plan(
         spec, preset, chosen, settings, source, background, device, stages, networks, checkpoint,
-        [], Path(out), name or source.name, scales, parts,
+        [], Path(out), name or source.name, scales, parts, stage_options,
     )  # fmt: skip
     return timed(plan) if estimate else plan
 

@@ -77,6 +77,13 @@ class Run:
         shape, seed = DataShape(**self.info["shape"]), self.settings.seed or 0
         return new_model(self.spec, self.config, shape, seed, device, kept_parts(self))
 
+    @property
+    def complete(self) -> bool:
+        """Whether its model draws from noise alone."""
+        import torch
+
+        return self.new_model(torch.device("cpu")).complete
+
     def state(self) -> State | None:
         """Where its newest checkpoint stands; None before the first."""
         from gantool.engine.checkpoint import find_checkpoint

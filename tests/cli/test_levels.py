@@ -13,6 +13,33 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="POSIX only")
 TRAIN = ("train", "lapgan", "pictures", "--preset", "tiny", "--seed", 3, "--device", "cpu", "--workers", 1)
 
 
+def test_a_plan_says_what_each_level_takes(cli, pictures, monkeypatch):
+    from gantool.tasks import plan
+
+    monkeypatch.setattr(plan, "time_steps", lambda plan: [5.0, 10.0, 20.0][-len(plan.stages) :])
+    said = cli(*TRAIN, "--dry-run")
+    assert "  stages    3, from 4 × 4 px to 16 × 16 px, 12 steps\n" in said.out
+    each = "level 0 (4 px) 20 s, level 1 (8 px) 40 s, level 2 (16 px) 1 min 20 s"
+    assert f"  time      about 2 min 20 s: {each}\n" in said.out
+    # Two processes: one takes level 2, the other one the rest; so the time is that of level 2.
+    said = cli(*TRAIN, "--dry-run", "--devices", 2)
+    assert f"  time      about 1 min 20 s: {each}, shared by 2 processes\n" in said.out
+    said = cli(*TRAIN, "--dry-run", "--devices", 2, "--share", "batches")
+    assert f"  time      about 2 min 20 s: {each}\n" in said.out
+    said = cli(*TRAIN, "--dry-run", "--level", 1, "--level-options", "1.d_steps=3", "--max-time", "5m")
+    count = len(list(pictures.glob("pictures/**/*.*")))
+    passes = f"{4 * 4 * 3 / count:,.1f} passes through {count} pictures"
+    assert f"  training  level 1 (8 px), 4 steps at 8 × 8 px, 4 pictures a batch, {passes}\n" in said.out
+    assert "  time      about 1 min 20 s, within the limit of 5 min\n" in said.out
+
+
+@pytest.mark.parametrize(("level", "next_one"), [("0", ""), ("1", " --coarse PICTURE")])
+def test_what_to_do_next_with_a_single_level(cli, pictures, level, next_one):
+    said = cli(*TRAIN, "--level", level, "--out", f"next{level}")
+    [run] = pictures.glob(f"next{level}/lapgan/*")
+    assert f"Next: gantool sample {run.relative_to(pictures)}{next_one}\n" in said.err
+
+
 def test_two_processes_share_three_levels(pictures, start, cli, weights):
     process = start(*TRAIN, "--devices", 2, "--json", "--out", "two", cwd=pictures)
     out, err = process.communicate(timeout=100)

@@ -77,6 +77,16 @@ def test_plain_lines_are_not_more_than_one_in_five_seconds(half_way, capfd, monk
     assert capfd.readouterr().err == ""
 
 
+def test_every_stage_has_a_speed_of_its_own(half_way):
+    watcher = Watcher(Talk())
+    assert watcher.speed(half_way) == pytest.approx(150 / 25)
+    half_way.session_steps, half_way.session_seconds = 160, 30.0
+    assert watcher.speed(half_way) == pytest.approx(0.7 * 6 + 0.3 * 2)  # smoothed
+    watcher.stage_end(half_way, None)
+    half_way.session_steps, half_way.session_seconds = 170, 40.0
+    assert watcher.speed(half_way) == pytest.approx(1)
+
+
 @pytest.mark.parametrize(("talk", "kind"), [(Talk(quiet=True), Watcher), (Talk(), Lines)])
 def test_who_watches(talk, kind):
     with watching(talk) as watcher:
