@@ -58,7 +58,9 @@ class GameConfig(SetOptions):
         None, "the targets of reals are drawn from this to 1 (0.9)", group=REMEDY, ge=0.5, le=1
     )
     flip_labels: float = opt(0.0, "share of swapped targets of the discriminator (0.05)", group=REMEDY, ge=0, lt=0.5)
-    margin: float | None = opt(None, "update one player only, by whose loss leads by this (0.3)", group=REMEDY, ge=0)
+    margin: float | None = opt(
+        None, "let the losses choose who is updated, G while D leads by less (0.3)", group=REMEDY, ge=0
+    )
     spectral_norm: bool = opt(False, "spectral normalisation of the discriminator", group=REMEDY)
     minibatch_std: bool = opt(False, "show the discriminator how alike its batch is", group=REMEDY)
     dropout: float = opt(0.0, "dropout in the discriminator", group=REMEDY, ge=0, lt=1)

@@ -40,15 +40,7 @@ class Sampling(nn.Module):
 
     def latent(self, seeds: Sequence[int]) -> Tensor:
         """z of each seed, (N, nz): N(0, 1), or U[-1, 1]."""
-        drawn = []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed(seed)
-            drawn.append(
-                torch.randn(self.config.nz, generator=generator)
-                if self.config.noise == "normal"
-                else 2 * torch.rand(self.config.nz, generator=generator) - 1
-            )
-        return torch.stack(drawn)
+        return torch.stack([noise_of(seed, self.config.nz, self.config.noise) for seed in seeds])
 
     def sample(self, request: SampleRequest) -> Tensor:
         """(N, C, H, W) in [-1, 1].
@@ -115,6 +107,14 @@ class Sampling(nn.Module):
 
     def _generated(self, z: Tensor, y: Tensor | None) -> Tensor:
         return at_once(self.drawing, self.drawn, z, y)
+
+
+def noise_of(seed: int, count: int, kind: str) -> Tensor:
+    """(count,) of N(0, 1) if `kind` is "normal", else of U[-1, 1]."""
+    generator = torch.Generator().manual_seed(seed)
+    if kind == "normal":
+        return torch.randn(count, generator=generator)
+    return 2 * torch.rand(count, generator=generator) - 1
 
 
 @torch.no_grad()

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from gantool.families.acgan.config import ACGANConfig
 from gantool.families.acgan.model import ACGAN
 from gantool.families.lapgan.config import LAPGANConfig
 from gantool.families.lapgan.model import LAPGAN
-from gantool.family import DataShape, RefineRequest, SampleRequest
+from gantool.family import DataShape, InterpolateRequest, RefineRequest, SampleRequest
 from gantool.nn.laplacian import expand, reduce
 
 SMALL = {"size": 16, "levels": "4,8,16", "width_g": "12,6", "width_d": "12,6", "nz": 5, "batch": 6}
@@ -36,6 +37,12 @@ def context(made, stage=0, dtype=torch.float32):
 
 def pictures(count=6, side=16, dtype=torch.float32, channels=3):
     return 2 * torch.rand(count, channels, side, side, generator=torch.Generator().manual_seed(1), dtype=dtype) - 1
+
+
+def give(whole, part):
+    """The weights of the levels that `part` has."""
+    own, theirs = part.state_dict(), whole.state_dict()
+    part.load_state_dict({k: theirs[k] if k.startswith("pyramid.") else v for k, v in own.items()})
 
 
 # --- training -------------------------------------------------------------------------------------------
@@ -117,7 +124,7 @@ def test_a_level_learns_the_same_alone():
     """--level 2 has the weights that level 2 begins with in a run of all, and the same real coarse pictures."""
     whole, alone = model(), model(level="2")
     assert [stage.name for stage in alone.stages()] == ["level 2 (16 px)"]
-    alone.load_state_dict({**whole.state_dict(), "kept": alone.kept})
+    give(whole, alone)
     for made, stage in ((whole, 2), (alone, 0)):
         made.enter(made.stages()[stage])
         made.train_step(iter([Batch(pictures(), None)]), context(made, stage))
@@ -195,6 +202,43 @@ def test_levels_that_have_not_begun_add_nothing():
     assert torch.equal(model().seen(real), real)
 
 
+@pytest.mark.parametrize("side", [17, 30, 31, 33])
+def test_pictures_of_any_side_come_down_with_every_filter(side):
+    for pyramid in ("binomial", "haar", "bicubic"):
+        made = model(pyramid=pyramid)
+        first = reduce(pictures(side=side), (16, 16), "area")
+        assert torch.equal(made.reduced(pictures(side=side), 1), reduce(first, (8, 8), pyramid))
+
+
+@pytest.mark.parametrize(("pyramid", "levels"), [("area", "4,8,16"), ("haar", "4,8,16"), ("area", "4,16")])
+def test_kept_coarse_pictures_come_back_when_draws_are_reduced(pyramid, levels):
+    made = model(pyramid=pyramid, levels=levels, keep_coarse=True)
+    start = 0.2 * pictures(3, 4)  # far from -1 and 1, where pictures are clipped
+    with torch.no_grad():
+        for level in made.levels:
+            list(level.generator.parameters())[-1].mul_(0).add_(0.3)  # a difference that moves all colours
+    drawn = made.refine(RefineRequest(start, 0, [0, 1, 2]))[-1]
+    assert torch.allclose(made.reduced(drawn, 0), start, atol=1e-6)
+    free = model(pyramid=pyramid, levels=levels)
+    free.load_state_dict(made.state_dict())
+    assert (free.reduced(free.refine(RefineRequest(start, 0, [0, 1, 2]))[-1], 0) - start).abs().max() > 0.1
+
+
+def test_mode_seeking_is_the_inverse_of_how_far_draws_on_a_picture_are_apart():
+    """Mao et al. 2019, eq. 4, with the mean distance of two normal numbers, 2 / sqrt(pi), below."""
+    made = model(mode_seeking=0.5)
+    level, ctx = made.levels[1], context(made, 1)
+    real = Batch(pictures(6, 8), None, pictures(6, 4))
+    fake = level.draw(real, ctx)
+    noise = ctx.generator.get_state()
+    loss = level.further_loss(real, fake, ctx)
+    ctx.generator.set_state(noise)
+    apart = (fake - level.draw(real, ctx)).abs().mean()
+    assert loss.item() == pytest.approx(0.5 / (apart.item() * math.pi**0.5 / 2 + 1e-5), rel=1e-5)
+    assert made.levels[0].further_loss(Batch(pictures(6, 4), None), fake, ctx) is None
+    assert model().levels[1].further_loss(real, fake, ctx) is None
+
+
 def test_reduced_goes_by_every_level_above():
     made, real = model(), pictures(side=40)
     by_steps = reduce(reduce(reduce(real, (16, 16), "area"), (8, 8), "area"), (4, 4), "area")
@@ -210,9 +254,17 @@ def test_reduced_goes_by_every_level_above():
 def test_a_run_of_finer_levels_alone_begins_with_pictures():
     made = model(level="1,2")
     assert not made.complete
-    for refused in (lambda: made.sample(SampleRequest([0])), lambda: made.start([0])):
-        with pytest.raises(RunError, match="no coarsest level"):
+    way = InterpolateRequest([0, 1], 2)
+    for refused in (
+        lambda: made.sample(SampleRequest([0])),
+        lambda: made.start([0]),
+        lambda: list(made.interpolate(way)),
+    ):
+        with pytest.raises(RunError, match="lacks coarser levels"):
             refused()
+    assert not model(level="0,2").complete
+    assert model(level="0").complete
+    assert {name.split(".")[1] for name in model(level="1").state_dict() if "." in name} == {"1"}
     made.kept.copy_(((pictures(8) + 1) * 127.5).round().to(torch.uint8))
     assert made.preview().shape == (32, 3, 16, 16)
     assert made.refine(RefineRequest(pictures(2, 4), 0, [0, 1]))[-1].shape == (2, 3, 16, 16)
@@ -246,7 +298,10 @@ def test_a_larger_generator_is_made_smaller_and_draws_classes_of_its_own():
     drawn = reduce(theirs.sample(SampleRequest([4, 5])), (4, 4), "area")
     made.adopt(0, theirs)
     assert torch.allclose(made.start([4, 5]), drawn, atol=1e-6)
-    assert not torch.equal(made.latent([4])[:, 6], made.latent([5])[:, 6])
+    way = torch.cat(list(made.interpolate(InterpolateRequest([4, 5, 6], 4))))  # classes 1, 2, 0: no others between
+    assert way.shape == (9, 3, 16, 16)
+    classes = made.levels[0].latent([4, 5, 6])[:, 6:].argmax(1)
+    assert classes.tolist() == [1, 2, 0]
 
 
 def test_levels_of_other_runs_make_a_whole():
@@ -255,7 +310,7 @@ def test_levels_of_other_runs_make_a_whole():
     made = model(seed=8, level="none", level_model="0=lapgan:a,1=lapgan:b,2=lapgan:c")
     for k in range(3):
         part = model(seed=k, level=str(k))
-        part.load_state_dict({**whole.state_dict(), "kept": part.kept})
+        give(whole, part)
         made.adopt(k, part)
     assert [stage.steps for stage in made.stages()] == [0]
     assert torch.equal(made.sample(SampleRequest(range(5))), whole.sample(SampleRequest(range(5))))

@@ -72,11 +72,14 @@ def test_levels_of_scenes(name):
 def test_momentum_and_rates_by_epoch():
     """An epoch is 45,000 / 64 steps: 0.0008 more momentum, and a rate divided by 1.00004 (paper) or 1.000004 (code)."""
     epoch = 45_000 / 64
-    for name, rise, divisor in (("paper", 0.3, 1.00004), ("eyescream", 0.7, 1.000004)):
+    for name, steps, rise, divisor in (
+        ("paper", epoch, 0.3, 1.00004), ("eyescream", epoch, 0.7, 1.000004),
+        ("paper-64", 5000, 0.02, 1.00004), ("eyescream-64", 5000, 0.02, 1.000004),
+    ):  # fmt: skip
         config = preset(name)
         assert config.momentum_end - config.beta1 == pytest.approx(rise)
-        assert rise / (config.steps / epoch) == pytest.approx(0.0008, rel=0.03)
-        assert config.decay_factor**epoch - 1 == pytest.approx(divisor - 1, rel=0.01)
+        assert rise / (config.steps / steps) == pytest.approx(0.0008, rel=0.03)
+        assert config.decay_factor**steps - 1 == pytest.approx(divisor - 1, rel=0.01)
 
 
 @pytest.mark.parametrize("arch", ["mlp", "conv", "deep", "dcgan"])
@@ -103,13 +106,32 @@ def test_every_kind_of_level(arch, classes, channels):
         assert not torch.allclose(discriminator(coarse, other), discriminator(coarse, y))
 
 
-@pytest.mark.parametrize("side", [4, 5, 8, 13, 14, 16, 24])
-@pytest.mark.parametrize("arch", ["conv", "deep"])
+@pytest.mark.parametrize("side", [4, 5, 8, 13, 14, 16, 24, 50])
+@pytest.mark.parametrize("arch", ["conv", "deep", "dcgan"])
 def test_levels_of_any_side(arch, side):
     _, discriminator = pair(
         1, size=side, levels=f"2,{side}", arch=f"mlp,{arch}", width_g="4,16", width_d="4,16", pyramid="area"
     )
     assert discriminator(torch.zeros(2, 3, side, side), None).shape == (2,)
+
+
+@pytest.mark.parametrize("arch", ["mlp", "conv", "deep", "dcgan"])
+@pytest.mark.parametrize("level", [0, 1])
+def test_how_alike_a_batch_is_stands_before_the_last_layer(arch, level):
+    first = "conv" if level == 0 and arch in ("conv", "dcgan") else "mlp"
+    options = {"size": 32, "levels": "16,32", "arch": f"{first},{arch}", "width_g": "8,16", "width_d": "8,16"}
+    plain, told = (pair(level, **options, minibatch_std=std)[1] for std in (False, True))
+    last = [[m for m in d.modules() if isinstance(m, nn.Linear | nn.Conv2d)][-1].weight.shape[1] for d in (plain, told)]
+    assert last[1] > last[0]
+    x = torch.randn(4, 3, 16 * (level + 1), 16 * (level + 1))
+    assert told.eval()(x, None).shape == (4,)
+
+
+def test_every_preset_takes_sizes_from_4_to_100():
+    for name in PRESETS:
+        if "levels" not in PRESETS[name].values:
+            for size in range(4, 101):
+                assert preset(name, size=size).sides()[-1] == size
 
 
 def test_the_plane_of_a_class_is_a_column_of_the_layer():
@@ -190,6 +212,8 @@ def test_a_level_has_options_of_its_own():
         ({"level": "none"}, "trains nothing"),
         ({"arch": "mlp,resnet"}, "no 'resnet'"),
         ({"arch": "mlp,conv,conv,conv"}, "4 values for 3 levels"),
+        ({"epochs": 2.0, "level_steps": "9"}, "both say how long"),
+        ({"level_options": "0.accumulate=2"}, "accumulate holds for all levels"),
         ({"arch": "deep"}, "deep belongs to levels above"),
         ({"arch": "conv"}, "too small"),
         ({"width_g": ""}, "no values"),

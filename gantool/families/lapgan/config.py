@@ -19,7 +19,7 @@ SMALLEST = 2  # pixels a side that the coarsest level may have
 COARSEST = 8  # where halving ends when nobody says which levels there are, as in the CIFAR-10 recipes
 MOST = 8  # levels
 
-FOR_ALL = {*(field.name for field in fields(SetOptions)), "steps", "epochs"}
+FOR_ALL = {*(field.name for field in fields(SetOptions)), "steps", "epochs", "accumulate"}
 """Options that a level cannot have for itself: the data is read once for all; steps have an option of their own."""
 
 Arch = Literal["mlp", "conv", "deep", "dcgan"]
@@ -82,6 +82,8 @@ class LAPGANConfig(GameConfig):
     def __post_init__(self) -> None:
         """Checks that involve two options. Raises ConfigError."""
         super().__post_init__()
+        if self.epochs is not None and self.level_steps:
+            raise ConfigError("--epochs and --level-steps both say how long to train.", "Take one of them.")
         for rung in self.rungs():
             _check_networks(rung)
             self.at(rung)  # checks what it has of its own
@@ -209,11 +211,12 @@ def _spread(name: str, values: Sequence[T], count: int, empty: T | None = None) 
     """One for each level: the last goes on."""
     if not values and empty is not None:
         return [empty] * count
-    if not 0 < len(values) <= count:
+    # Presets have two values, for the coarsest level and for all others; a pyramid of one level needs the first alone.
+    if not 0 < len(values) <= max(count, 2):
         flag = name.replace("_", "-")
         what = "no values" if not values else f"{len(values)} values for {count} levels"
         raise ConfigError(f"--{flag} has {what}.", f"Give 1 to {count}, with commas between; the last goes on.")
-    return [*values, *[values[-1]] * (count - len(values))]
+    return [*values, *[values[-1]] * (count - len(values))][:count]
 
 
 def _chosen(text: str, count: int) -> list[int]:
@@ -226,7 +229,7 @@ def _chosen(text: str, count: int) -> list[int]:
 
 
 def _check_networks(rung: Rung) -> None:
-    if rung.reference:
+    if not rung.trained:
         return
     if rung.below is None and rung.arch == "deep":
         raise ConfigError("--arch deep belongs to levels above the coarsest.", "Begin with mlp, conv or dcgan.")
@@ -235,8 +238,6 @@ def _check_networks(rung: Rung) -> None:
             f"A coarsest level of {rung.side} pixels is too small, or no multiple of 4, for convolutions.",
             "Begin --arch with mlp, or --levels with 16 or more.",
         )
-    if rung.arch == "dcgan" and rung.below is not None and doublings(rung.side) is None and rung.side != COARSEST:
-        raise ConfigError(f"--arch dcgan cannot halve {rung.side} pixels.", "Take conv there.")
 
 
 _SGD: dict[str, Any] = {"optimizer": "sgd", "noise": "uniform", "standardise": True, "reuse_fakes": False}
@@ -268,7 +269,7 @@ PRESETS = {
         "Denton et al. 2015 on LSUN: 4 to 64 pixels, five layers from the second level on",
         {
             **_SCENES, "arch": "mlp,deep", "width_g": "1200,64", "width_d": "600,64", "dropout": 0.5,
-            "lr_g": 0.02, "lr_d": 0.01, "beta1": 0.5, "momentum_end": 0.8, "decay_factor": 1.000000008,
+            "lr_g": 0.02, "lr_d": 0.01, "beta1": 0.5, "momentum_end": 0.52, "decay_factor": 1.000000008,
         },
     ),
     "eyescream-64": Preset(

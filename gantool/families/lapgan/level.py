@@ -15,7 +15,8 @@ from gantool.families.lapgan.config import LAPGANConfig, Rung
 from gantool.families.lapgan.networks import networks
 from gantool.family import DataShape
 from gantool.game.model import Game
-from gantool.game.sampling import Sampling
+from gantool.game.sampling import Sampling, noise_of
+from gantool.nn.conditional import one_hot
 from gantool.nn.laplacian import Filter, expand, reduce
 
 NOISES_APART = {"normal": 2 / math.sqrt(math.pi), "uniform": 2 / 3}  # mean distance of two numbers of noise
@@ -124,15 +125,8 @@ class Level(Game):
         """Noise of each seed, (N, noise_size): at each level another one."""
         if self.rung.below is None:
             return super().latent(seeds)
-        drawn = []
-        for seed in seeds:
-            generator = torch.Generator().manual_seed((seed * SPREAD + self.rung.index) % 2**63)
-            drawn.append(
-                torch.randn(self.noise_size, generator=generator)
-                if self.config.noise == "normal"
-                else 2 * torch.rand(self.noise_size, generator=generator) - 1
-            )
-        return torch.stack(drawn)
+        own = [(seed * SPREAD + self.rung.index) % 2**63 for seed in seeds]
+        return torch.stack([noise_of(seed, self.noise_size, self.config.noise) for seed in own])
 
     def picture(self, z: Tensor, coarser: Tensor | None, y: Tensor | None) -> Tensor:
         """The level's pictures, about in [-1, 1].
@@ -150,6 +144,30 @@ class Level(Game):
         else:
             return self.enlarged(coarser)
         return images * self.deviation + self.mean
+
+
+class Missing(nn.Module):
+    """The place of a level that is neither trained here nor taken in: it adds nothing."""
+
+    noise_size = 0
+    ready = False
+
+    def __init__(self, rung: Rung, filter: Filter) -> None:
+        super().__init__()
+        self.rung, self.filter = rung, filter
+
+    def latent(self, seeds: Sequence[int]) -> Tensor:
+        """(N, 0)."""
+        return torch.zeros(len(seeds), 0)
+
+    def picture(self, z: Tensor, coarser: Tensor | None, y: Tensor | None) -> Tensor:
+        """The coarser pictures enlarged."""
+        assert coarser is not None
+        return expand(coarser, (self.rung.side, self.rung.side), self.filter)
+
+    def network_sizes(self) -> dict[str, int]:
+        """None."""
+        return {}
 
 
 class Foreign(nn.Module):
@@ -186,21 +204,23 @@ class Foreign(nn.Module):
 
     @property
     def noise_size(self) -> int:
-        """Numbers that a picture takes: its noise, and its class where that is drawn along."""
-        return self.model.config.nz + self.draws_class
+        """Numbers that a picture takes: its noise, and one for each class where the class is drawn along."""
+        return self.model.config.nz + (self.model.shape.classes if self.draws_class else 0)
 
     def latent(self, seeds: Sequence[int]) -> Tensor:
         """(N, noise_size)."""
         z = self.model.latent(seeds)
         if not self.draws_class:
             return z
-        own = torch.tensor([seed % self.model.shape.classes for seed in seeds])
-        return torch.cat([z, own[:, None].to(z)], 1)
+        # As 0 and 1: on the way from one picture to the next, the larger of the two is the class of the nearer one.
+        classes = self.model.shape.classes
+        own = torch.tensor([seed % classes for seed in seeds])
+        return torch.cat([z, one_hot(own, classes, z)], 1)
 
     def picture(self, z: Tensor, coarser: Tensor | None, y: Tensor | None) -> Tensor:
         """The pictures (N, C, side, side) of these z."""
         if self.draws_class:
-            z, y = z[:, :-1], z[:, -1].round().to(torch.int64)
+            z, y = z[:, : self.model.config.nz], z[:, self.model.config.nz :].argmax(1)
         images = self.model.drawn(z, y)
         side = self.rung.side
         return images if images.shape[-1] == side else reduce(images, (side, side), self.filter)

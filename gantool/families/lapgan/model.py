@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from gantool.data.training_set import Batch, TrainingSet
@@ -14,12 +16,12 @@ from gantool.engine.feed import Feed
 from gantool.engine.model import Context, GanModel, Metrics, Stage
 from gantool.errors import RunError, UsageError
 from gantool.families.lapgan.config import LAPGANConfig, Rung
-from gantool.families.lapgan.level import Foreign, Level
+from gantool.families.lapgan.level import Foreign, Level, Missing
 from gantool.family import DataShape, RefineRequest, SampleRequest
 from gantool.game.sampling import Sampling, at_once
 from gantool.nn.laplacian import expand, reduce
 
-MEASURED = 2000  # pictures from which mean and deviation are taken
+MEASURED, AT_ONCE = 2000, 64  # pictures from which mean and deviation are taken, so many at a time
 KEPT = 8  # real pictures that stay with a model whose coarser levels are elsewhere, for its previews
 
 
@@ -31,25 +33,30 @@ class LAPGAN(Sampling, GanModel):
 
     Attributes:
         pyramid: the levels, coarsest first.
-        kept: (KEPT, C, size, size) uint8 real pictures, where the run lacks coarser levels; else none.
+        kept, kept_labels: (KEPT, C, size, size) uint8 real pictures and (KEPT,) their classes, where the run lacks
+            coarser levels; else none.
     """
 
     config: LAPGANConfig
     kept: Tensor
+    kept_labels: Tensor
 
     def __init__(self, config: LAPGANConfig, shape: DataShape) -> None:
         super().__init__(config, shape)
         self.config, self.shape = config, shape
         self.rungs = config.rungs()
-        self.pyramid = nn.ModuleList([Level(config, rung, self._shape_of(rung)) for rung in self.rungs])
-        lacks = not (self.rungs[0].trained or self.rungs[0].reference)
-        size = (KEPT if lacks else 0, shape.channels, config.size, config.size)
-        self.register_buffer("kept", torch.zeros(size, dtype=torch.uint8))
+        self.pyramid = nn.ModuleList(
+            Level(config, rung, self._shape_of(rung)) if rung.trained else Missing(rung, config.pyramid)
+            for rung in self.rungs
+        )
+        kept = 0 if self.complete else KEPT
+        self.register_buffer("kept", torch.zeros(kept, shape.channels, config.size, config.size, dtype=torch.uint8))
+        self.register_buffer("kept_labels", torch.zeros(kept, dtype=torch.int64))
 
     @property
-    def levels(self) -> list[Level | Foreign]:
+    def levels(self) -> list[Level | Foreign | Missing]:
         """Coarsest first."""
-        return cast("list[Level | Foreign]", list(self.pyramid))
+        return cast("list[Level | Foreign | Missing]", list(self.pyramid))
 
     def _shape_of(self, rung: Rung) -> DataShape:
         return replace(self.shape, height=rung.side, width=rung.side)
@@ -67,6 +74,9 @@ class LAPGAN(Sampling, GanModel):
                 "Take the same.",
             )
         if isinstance(model, LAPGAN):
+            if len(self.kept) and len(model.kept):
+                self.kept.copy_(model.kept)
+                self.kept_labels.copy_(model.kept_labels)
             self.pyramid[index] = model.level_like(rung, self._shape_of(rung))
         elif rung.below is None:
             self.pyramid[index] = Foreign(model, rung, self._shape_of(rung), self.config.pyramid)
@@ -76,7 +86,7 @@ class LAPGAN(Sampling, GanModel):
                 "Give it as level 0, or a run of lapgan for this level.",
             )
 
-    def level_like(self, rung: Rung, shape: DataShape) -> Level | Foreign:
+    def level_like(self, rung: Rung, shape: DataShape) -> Level | Foreign | Missing:
         """Its own level between the same sides. Raises UsageError where there is none that was trained."""
         for own, level in zip(self.rungs, self.levels, strict=True):
             if (own.side, own.below) == (rung.side, rung.below) and level.ready:
@@ -125,16 +135,13 @@ class LAPGAN(Sampling, GanModel):
         """The units of the data, and a few pictures to show what a level does that has no coarser ones."""
         level = self._level(stage)
         if level is not None and self.config.standardise:
-            images = self._some(data.data, MEASURED)
-            level.standardise(images.mean((0, 2, 3)), images.std((0, 2, 3)).clamp_min(1e-3))
+            level.standardise(*_units(data.data, self.shape.channels))
         if len(self.kept):
-            some = ((self._some(data.data, KEPT) + 1) * 127.5).round()
-            self.kept.copy_(some[torch.arange(KEPT) % len(some)])
-
-    def _some(self, data: TrainingSet, count: int) -> Tensor:
-        """(N, C, S, S) in [-1, 1], spread over the set."""
-        pixels = torch.from_numpy(data.pictures(data.spread(count)[0])[..., : self.shape.channels].copy())
-        return pixels.permute(0, 3, 1, 2).to(self.device).float() / 127.5 - 1
+            indices, labels = data.data.spread(KEPT)
+            rows = torch.arange(KEPT) % len(indices)
+            self.kept.copy_(_pixels(data.data, indices, self.shape.channels)[rows])
+            if labels is not None and self.conditional:
+                self.kept_labels.copy_(torch.from_numpy(labels)[rows])
 
     def compile_networks(self) -> None:
         """Those of the level under way."""
@@ -175,7 +182,9 @@ class LAPGAN(Sampling, GanModel):
         return images
 
     def _smaller(self, images: Tensor, side: int) -> Tensor:
-        return reduce(images, (side, side), self.config.pyramid)
+        """By the pyramid from level to level; to the first of them by area, for not every filter has any factor."""
+        own = images.shape[-1] in self.level_sides
+        return reduce(images, (side, side), self.config.pyramid if own else "area")
 
     def seen(self, images: Tensor) -> Tensor:
         """Without the detail of levels whose training has not begun."""
@@ -208,6 +217,8 @@ class LAPGAN(Sampling, GanModel):
     def _climb(self, z: Tensor, start: Tensor | None, y: Tensor | None, level: int, to: int) -> list[Tensor]:
         """The pictures from `level`, where `start` stands, to `to`; from nothing, at -1. z as `latent` gives it."""
         parts = torch.split(z, [part.noise_size for part in self.levels], 1)
+        if start is None:
+            self._check_start()
         pictures = [] if start is None else [start]
         for k in range(level + 1, to + 1):
             pictures.append(self.levels[k].picture(parts[k], pictures[-1] if pictures else None, y))
@@ -220,12 +231,10 @@ class LAPGAN(Sampling, GanModel):
             UsageError: as `Sampling.sample`.
             RunError: coarser levels are lacking.
         """
-        self._check_start()
         return super().sample(request)
 
     def start(self, seeds: Sequence[int], level: int = 0, labels: Sequence[int] | None = None) -> Tensor:
         """What these seeds draw at `level`. Raises RunError where coarser levels are lacking."""
-        self._check_start()
         return at_once(self.pyramid, lambda z, y: self._climb(z, None, y, -1, level)[-1], *self._noise(seeds, labels))
 
     def refine(self, request: RefineRequest) -> list[Tensor]:
@@ -249,20 +258,20 @@ class LAPGAN(Sampling, GanModel):
         return self.latent(seeds), self._labels(labels, seeds)
 
     def _check_start(self) -> None:
-        if not self.levels[0].ready:
+        if not self.complete:
             raise RunError(
-                "This run has no coarsest level: it was trained for finer ones alone.",
+                "This run lacks coarser levels: it was trained for finer ones alone.",
                 "Begin with a picture, by `gantool sample --coarse`; or put it together with others by --level-model.",
             )
 
     def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
         """As `Sampling.preview`; without coarser levels, a row of real pictures and rows drawn on their coarse ones."""
-        if self.levels[0].ready:
+        if self.complete:
             return super().preview(seeds)
         real = self.kept.float() / 127.5 - 1
-        ready = next(k for k, level in enumerate(self.levels) if level.ready)
-        below = self.reduced(real, ready - 1)
-        rows = [self.refine(RefineRequest(below, ready - 1, range(r, r + KEPT)))[-1] for r in range(3)]
+        ready = next((k for k, level in enumerate(self.levels) if k and level.ready), 1)
+        below, labels = self.reduced(real, ready - 1), self.kept_labels.tolist() if self.conditional else None
+        rows = [self.refine(RefineRequest(below, ready - 1, range(r, r + KEPT), labels))[-1] for r in range(3)]
         return torch.cat([real, *rows])
 
     def network_sizes(self) -> dict[str, int]:
@@ -274,5 +283,23 @@ class LAPGAN(Sampling, GanModel):
 
     @property
     def complete(self) -> bool:
-        """Whether it draws from noise alone: the coarsest level is trained in this run, or taken in."""
-        return not len(self.kept)
+        """Whether it draws from noise alone: no level is lacking below one that is trained in this run, or taken in."""
+        there = [rung.trained or bool(rung.reference) for rung in self.rungs]
+        return there == sorted(there, reverse=True)
+
+
+def _pixels(data: TrainingSet, indices: NDArray[np.int64], channels: int) -> Tensor:
+    """(N, C, S, S) uint8."""
+    return torch.from_numpy(data.pictures(indices)[..., :channels].copy()).permute(0, 3, 1, 2)
+
+
+def _units(data: TrainingSet, channels: int) -> tuple[Tensor, Tensor]:
+    """Mean and deviation of each channel (C,), of pictures spread over the set, a few at a time."""
+    indices, _ = data.spread(MEASURED)
+    sums, count = torch.zeros(2, channels, dtype=torch.float64), 0
+    for start in range(0, len(indices), AT_ONCE):
+        x = _pixels(data, indices[start : start + AT_ONCE], channels).double() / 127.5 - 1
+        sums += torch.stack([x.sum((0, 2, 3)), x.square().sum((0, 2, 3))])
+        count += x.numel() // channels
+    mean, square = sums / count
+    return mean.float(), (square - mean.square()).clamp_min(0).sqrt().clamp_min(1e-3).float()

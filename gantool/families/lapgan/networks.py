@@ -19,7 +19,8 @@ from gantool.family import DataShape
 from gantool.nn.conditional import ClassPlane, append, one_hot
 from gantool.nn.dcgan import WIDEST, ConvDiscriminator, ConvGenerator
 from gantool.nn.init import init_normal
-from gantool.nn.sides import doublings
+from gantool.nn.minibatch_std import MinibatchStd
+from gantool.nn.mlp import MinibatchStdOfVectors
 
 if TYPE_CHECKING:
     from gantool.families.lapgan.config import LAPGANConfig, Rung
@@ -34,7 +35,10 @@ def networks(options: LAPGANConfig, config: GameConfig, rung: Rung, shape: DataS
     """G and D of a level, whose own options are `config`. `shape` is that of its pictures."""
     if rung.arch in ("conv", "dcgan") and rung.below is None:
         side, channels, classes = rung.side, shape.channels, shape.classes
-        judge = ConvDiscriminator(side, channels, rung.width_d, norm="none", dropout=config.dropout, classes=classes)
+        judge = ConvDiscriminator(
+            side, channels, rung.width_d, norm="none", dropout=config.dropout, minibatch_std=config.minibatch_std,
+            classes=classes,
+        )  # fmt: skip
         return ConvGenerator(config.nz, side, channels, rung.width_g, classes=classes), judge
     if rung.below is None:
         coarse = CoarseGenerator(options, config.nz, rung, shape)
@@ -101,7 +105,9 @@ class VectorDiscriminator(nn.Module):
         self.classes = shape.classes
         width = rung.width_d
         widths = [shape.channels * rung.side**2 + shape.classes, width, width]
-        self.main = nn.Sequential(*_hidden(widths, config.dropout), nn.Linear(width, 1))
+        alike = [MinibatchStdOfVectors()] if config.minibatch_std else []
+        last = nn.Linear(width + config.minibatch_std, 1)
+        self.main = nn.Sequential(*_hidden(widths, config.dropout), *alike, last)
         _normal(self, init)
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
@@ -153,16 +159,16 @@ class PictureDiscriminator(nn.Module):
 
     def __init__(
         self,
-        layers: Callable[[int, int, int, float], Iterable[nn.Module]],
+        layers: Callable[[int, int, int, float, bool], Iterable[nn.Module]],
         config: GameConfig,
         rung: Rung,
         shape: DataShape,
     ) -> None:
-        """`layers` is given the channels that come in, the side, `rung.width_d` and the dropout."""
+        """`layers` is given the channels that come in, the side, `rung.width_d`, the dropout, and `minibatch_std`."""
         super().__init__()
         self.plane = ClassPlane(shape.classes, rung.side) if shape.classes else None
         inputs = shape.channels + (self.plane is not None)
-        self.main = nn.Sequential(*layers(inputs, rung.side, rung.width_d, config.dropout))
+        self.main = nn.Sequential(*layers(inputs, rung.side, rung.width_d, config.dropout, config.minibatch_std))
 
     def forward(self, x: Tensor, y: Tensor | None) -> Tensor:
         """(N, C, S, S) and (N,) to (N,)."""
@@ -180,17 +186,24 @@ def conv_layers(inputs: int, outputs: int, width: int) -> Iterable[nn.Module]:
     yield nn.Conv2d(width, outputs, 5, padding=2)
 
 
-def conv_judge(inputs: int, side: int, width: int, dropout: float) -> Iterable[nn.Module]:
+def _ending(channels: int, side: int, dropout: float, std: bool) -> Iterable[nn.Module]:
+    """From (N, channels, side, side) to a score."""
+    if std:
+        yield MinibatchStd(group=4)
+    yield nn.Flatten()
+    yield nn.Dropout(dropout)
+    yield nn.Linear((channels + std) * side**2, 1)
+
+
+def conv_judge(inputs: int, side: int, width: int, dropout: float, std: bool) -> Iterable[nn.Module]:
     """Two convolutions without padding: the paper's for CIFAR-10 and STL-10."""
     padding = 0 if side >= 9 else 2
-    left = (side + 2 * padding - 4 + 2 * padding - 5) // 2 + 1
+    left = (side + 4 * padding - 9) // 2 + 1
     yield nn.Conv2d(inputs, width, 5, padding=padding)
     yield nn.ReLU(inplace=True)
     yield nn.Conv2d(width, width, 5, stride=2, padding=padding)
     yield nn.ReLU(inplace=True)
-    yield nn.Flatten()
-    yield nn.Dropout(dropout)
-    yield nn.Linear(width * left**2, 1)
+    yield from _ending(width, left, dropout, std)
 
 
 class PairNorm(nn.Module):
@@ -225,15 +238,14 @@ def _normed(channels: int) -> Iterable[nn.Module]:
     yield nn.BatchNorm2d(channels, affine=False)
 
 
-def deep_judge(inputs: int, side: int, width: int, dropout: float) -> Iterable[nn.Module]:
+def deep_judge(inputs: int, side: int, width: int, dropout: float, std: bool) -> Iterable[nn.Module]:
     """Three convolutions, two of them in groups: the paper's for LSUN, which has no dropout here."""
     first, second, third = _scaled(MAPS_D, width)
     pads = side < NARROW
     for entering, leaving, kernel, groups in ((inputs, first, 3, 1), (first, second, 5, 4), (second, third, 7, 16)):
         yield nn.Conv2d(entering, leaving, kernel, padding=kernel // 2 if pads else 0, groups=groups)
         yield nn.ReLU(inplace=True)
-    yield nn.Flatten()
-    yield nn.Linear(third * (side if pads else side - 12) ** 2, 1)
+    yield from _ending(third, side if pads else side - 12, 0.0, std)
 
 
 def _scaled(maps: Iterable[int], width: int) -> list[int]:
@@ -252,14 +264,14 @@ def small_layers(inputs: int, outputs: int, width: int) -> Iterable[nn.Module]:
     return layers
 
 
-def small_judge(inputs: int, side: int, width: int, dropout: float) -> Iterable[nn.Module]:
+def small_judge(inputs: int, side: int, width: int, dropout: float, std: bool) -> Iterable[nn.Module]:
     """DCGAN's discriminator without batch norm: strided 4x4 convolutions."""
-    base, halvings = doublings(side) or (side // 2, 1)
+    halvings = max(1, side.bit_length() - 3)  # down to 4 to 7 pixels, rounding down
     widths = [width * min(2**k, WIDEST) for k in range(halvings)]
     layers: list[nn.Module] = []
     for entering, leaving in pairwise([inputs, *widths]):
         layers += [nn.Conv2d(entering, leaving, 4, 2, 1), nn.LeakyReLU(0.2, inplace=True)]
         layers += [nn.Dropout(dropout)] if dropout else []
-    layers += [nn.Flatten(), nn.Linear(widths[-1] * base**2, 1)]
+    layers += _ending(widths[-1], side >> halvings, 0.0, std)
     init_normal(nn.Sequential(*layers), zero_biases=True)
     return layers
