@@ -69,7 +69,8 @@ class TrainingSet:
         options: size, batch (over all processes) and the rest. With `limit`, a fixed choice of the pictures is used
             that does not depend on the seed.
         seed: of order, flips and crops, at least 0.
-        rank, world: which of how many processes this is.
+        rank, world: which of how many processes this is, that share each batch.
+        beside: how many processes share memory and cores; None: those.
         say: takes sentences for people, in the thread that calls `next`.
 
     Attributes:
@@ -90,10 +91,12 @@ class TrainingSet:
         seed: int,
         rank: int = 0,
         world: int = 1,
+        beside: int | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         if not 0 <= rank < world:
             raise ValueError(f"rank {rank} of {world}")
+        beside = beside or world
         if options.batch % world:
             raise UsageError(
                 f"A batch of {options.batch} cannot be shared equally by {world} devices.",
@@ -114,7 +117,7 @@ class TrainingSet:
             side=round(options.size * MARGIN) if random else options.size,
             channels=channels,
             crop="squash" if options.crop == "squash" else "centre",
-            memory=budget / world,
+            memory=budget / beside,
         )
         self._ahead = Ahead(
             self._squares,
@@ -125,7 +128,7 @@ class TrainingSet:
             batch=options.batch,
             rank=rank,
             world=world,
-            threads=options.workers or min(_MOST_THREADS, max(1, cores() // world)),
+            threads=options.workers or min(_MOST_THREADS, max(1, cores() // beside)),
         )
         self._position = self._told = 0
 

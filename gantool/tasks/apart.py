@@ -5,19 +5,20 @@ Each piece is a run of its own in RUN/pieces/PLACE, so it is saved, resumed and 
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from gantool.engine.checkpoint import State, save_checkpoint
-from gantool.engine.rundir import METRICS, WATCH, RunDir, now
+from gantool.engine.checkpoint import State, find_checkpoint, save_checkpoint
+from gantool.engine.rundir import METRICS, WATCH, RunDir
 from gantool.engine.trainer import Progress
 from gantool.engine.world import alone, current_world
-from gantool.errors import Diverged, Interrupted, RunError
+from gantool.errors import Diverged, Interrupted, RunError, UsageError
 from gantool.files import write_error, write_json
-from gantool.tasks.runs import Run
+from gantool.tasks.runs import Run, set_status
 from gantool.tasks.training_data import shares_batches
 
 if TYPE_CHECKING:
@@ -26,15 +27,24 @@ if TYPE_CHECKING:
 
 FOLDER = "pieces"
 LOOK = 0.5  # seconds between looks at the pieces of other processes
-STARTING = 60.0  # seconds for another process to take its piece up
 
 Train = Callable[[Run], Any]
 Looks = Callable[["GanModel"], Sequence["Callback"]]
 
 
 def trains_apart(run: Run) -> bool:
-    """Whether its pieces are, or have been, shared among processes; where not, each batch is."""
-    return (current_world().size > 1 and not shares_batches(run.config)) or (run.path / FOLDER).is_dir()
+    """Whether its pieces are, or have been, shared among processes; where not, each batch is.
+
+    Raises:
+        UsageError: they are to be, and the run was begun as a whole.
+    """
+    if (run.path / FOLDER).is_dir():
+        return True
+    if current_world().size <= 1 or shares_batches(run.config):
+        return False
+    if find_checkpoint(run.dir.checkpoints) is not None:
+        raise UsageError(f"{run.id} was begun in one process, as a whole.", "Go on with it so: leave --devices out.")
+    return True
 
 
 def fit_apart(run: Run, train: Train, looks: Looks, stop: Callable[[], bool], say: Callable[[str], None]) -> Run:
@@ -71,15 +81,19 @@ def fit_apart(run: Run, train: Train, looks: Looks, stop: Callable[[], bool], sa
                 _wait(pieces, stop, say)
                 _put_together(run, pieces, looks)
             status = "finished"
-        except (Interrupted, KeyboardInterrupt) as error:
+        except Interrupted as error:
             status = "interrupted"
-            raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {run.path}") from error
+            where = shlex.quote(str(run.path))
+            raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {where}") from error
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
         except Diverged:
             status = "diverged"
             raise
         finally:
             if world.first:
-                run.dir.update(status=status, ended=now())
+                set_status(run, status)
     return Run(run.dir)
 
 
@@ -97,7 +111,8 @@ def shares(costs: Sequence[float], processes: int) -> list[list[int]]:
 def _pieces(run: Run, stages: Sequence[Stage], taken: Sequence[Sequence[int]], *, make: bool) -> list[Run]:
     """The runs of the pieces, which the first process makes; `taken` is what each process takes of the stages.
 
-    What measures is left to the whole. A time limit is shared by the pieces of a process, by what they cost.
+    What measures is left to the whole. A time limit is shared by the pieces of a process, by what they cost. What
+    ended an earlier session is forgotten: from now on a piece waits until somebody trains it.
     """
     from gantool.tasks.train import write_config
 
@@ -105,7 +120,11 @@ def _pieces(run: Run, stages: Sequence[Stage], taken: Sequence[Sequence[int]], *
     for index, (place, values) in enumerate(run.config.pieces().items()):
         path = run.path / FOLDER / str(place)
         found.append(Run(RunDir(path)))
-        if not make or (path / "config.toml").exists():
+        if not make:
+            continue
+        if (path / "config.toml").exists():
+            if found[-1].dir.status() != "finished":
+                found[-1].dir.update(status="waiting")
             continue
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -122,8 +141,12 @@ def _pieces(run: Run, stages: Sequence[Stage], taken: Sequence[Sequence[int]], *
 
 
 def _wait(pieces: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], None]) -> None:
-    """Until every piece is finished."""
-    began = time.monotonic()
+    """Until every piece is finished. A process that ends without a word ends all, by way of who started them.
+
+    Raises:
+        Interrupted: `stop` said so.
+        RunError: a piece has come to a bad end.
+    """
     missing = [piece.info["id"] for piece in pieces if piece.dir.status() != "finished"]
     if missing:
         say(f"Other processes are still at {', '.join(missing)}.")
@@ -131,8 +154,7 @@ def _wait(pieces: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], 
         while (status := piece.dir.status()) != "finished":
             if stop():
                 raise Interrupted("Stopped.")
-            late = time.monotonic() - began > STARTING
-            if status in ("diverged", "failed", "interrupted") or (status in ("killed", "waiting") and late):
+            if status not in ("waiting", "running"):
                 raise RunError(
                     f"Piece {piece.id} of the training has ended: {status}.",
                     f"Look into {piece.path}; then `gantool resume` the whole run.",

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from gantool import registry
-from gantool.engine.rundir import RunDir, all_runs, find_run
+from gantool.engine.rundir import RunDir, all_runs, find_run, now
 from gantool.errors import RunError
 from gantool.family import DataShape, FamilySpec
 from gantool.files import read_json
@@ -150,6 +150,15 @@ def new_model(
     for place, run in parts.items():
         model.adopt(place, run.load("cpu"))
     return model.to(device)
+
+
+def set_status(run: Run, status: str) -> None:
+    """Write down how a training ended."""
+    try:
+        run.dir.update(status=status, ended=now())
+    except RunError:  # a full disk: the error under way says more
+        if status == "finished":
+            raise
 
 
 def open_run(reference: str | Path | Run, out: str | Path = DEFAULT_OUT) -> Run:

@@ -31,7 +31,7 @@ from gantool.settings import Settings
 from gantool.tasks.apart import fit_apart, trains_apart
 from gantool.tasks.parts import keep_parts
 from gantool.tasks.plan import Plan, plan_training
-from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
+from gantool.tasks.runs import DEFAULT_OUT, Run, open_run, set_status
 from gantool.tasks.training_data import Data, feed, open_data
 from gantool.tasks.watch import Reals, Watch
 
@@ -303,7 +303,7 @@ def fit(
         finally:
             keep_freed_memory(False)
             if world.first:
-                _set_status(run, status)
+                set_status(run, status)
     return Run(run.dir)
 
 
@@ -339,11 +339,3 @@ def scores(run: Run, model: GanModel, source: Data, say: Say) -> list[Callback]:
     from gantool.tasks.evaluate.during import Scores  # brings torchvision and SciPy, which take seconds
 
     return [Scores(run, model, source, run.settings, say)]
-
-
-def _set_status(run: Run, status: str) -> None:
-    try:
-        run.dir.update(status=status, ended=now())
-    except RunError:  # a full disk: the error under way says more
-        if status == "finished":
-            raise

@@ -37,7 +37,8 @@ def open_data(
         return SingleImage(load_picture(data, background=background))
     world = current_world() if shares_batches(config) else World()
     source = open_labelled(data, background=background)
-    opened = TrainingSet(source, config, seed=seed, rank=world.rank, world=world.size, say=say)
+    beside = current_world().size  # these share the memory and the cores, whatever they do
+    opened = TrainingSet(source, config, seed=seed, rank=world.rank, world=world.size, beside=beside, say=say)
     if spec.classes == "needed" and opened.shape.classes < 2:
         opened.close()
         if source.labels is not None and config.labels == "none":
@@ -72,6 +73,8 @@ def feed(spec: FamilySpec, data: Data, device: torch.device) -> Source:
 def check_settings(spec: FamilySpec, settings: Settings, config: Any) -> None:
     """Raises UsageError where the run is to be carried out as this family cannot be."""
     if spec.data == "set" and not shares_batches(config):
+        if settings.devices > 1 and not config.pieces():
+            raise UsageError("There is no level to train, and so nothing for several processes.", "Drop --devices.")
         return
     if spec.data == "set":
         devices, parts = max(settings.devices, current_world().size), getattr(config, "accumulate", 1)

@@ -13,6 +13,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import gantool
+from gantool.engine.rundir import RunDir
 from gantool.engine.world import World
 from gantool.errors import DataError, Interrupted, RunError, UsageError
 from gantool.family import SampleRequest
@@ -226,7 +227,6 @@ def test_a_piece_of_another_process_that_ended_badly_is_told(by_pieces, monkeypa
     piece = run.path / "pieces" / "1" / "run.json"
     info = json.loads(piece.read_text())
     piece.write_text(json.dumps({**info, "status": "running" if status == "killed" else status}))
-    monkeypatch.setattr(apart, "STARTING", 0.0)
     monkeypatch.setattr(apart, "LOOK", 0.01)
     with pytest.raises(RunError, match=f"Piece 1 of the training has ended: {status}"):
         apart._wait([Run(type(run.dir)(piece.parent))], lambda: False, print)
@@ -243,9 +243,48 @@ def test_who_waits_can_be_stopped(by_pieces, monkeypatch):
 
 
 def test_batches_are_shared_where_that_is_asked_for(whole, data, monkeypatch):
+    batches = train(data, share="batches")
+    begun = Run(RunDir.create(data.parent / "runs", "lapgan", "begun", {**whole.info, "status": "running"}))
+    shutil.copyfile(whole.dir.config_file, begun.dir.config_file)
     monkeypatch.setattr(apart, "current_world", lambda: World(0, 2))
-    assert trains_apart(whole)
-    assert not trains_apart(train(data, share="batches"))
+    assert trains_apart(begun)
+    assert not trains_apart(batches)
+    with pytest.raises(UsageError, match="begun in one process"):
+        trains_apart(whole)
+
+
+def test_several_processes_for_no_level_are_refused(data, whole):
+    with pytest.raises(UsageError, match="no level to train"):
+        train(data, level="none", level_model=f"0=lapgan:{whole.path}", devices=2)
+
+
+def test_pieces_that_wait_for_their_turn_are_waited_for(by_pieces, monkeypatch):
+    """The first process is done; another one has trained one of its two pieces, and then trains the other."""
+    run = by_pieces()
+    first, second = (Run(RunDir(run.path / "pieces" / str(k))) for k in (0, 1))
+    looks = [("waiting", "running"), ("waiting", "finished"), ("running", "finished"), ("finished", "finished")]
+    monkeypatch.setattr(RunDir, "status", lambda self: self.info()["status"])
+
+    def sleep(_):
+        for piece, status in zip((first, second), looks.pop(0), strict=True):
+            piece.dir.update(status=status)
+
+    sleep(0)
+    monkeypatch.setattr(apart.time, "sleep", sleep)
+    apart._wait([first, second], lambda: False, lambda _: None)
+    assert not looks
+
+
+def test_what_ended_an_earlier_session_is_forgotten(by_pieces):
+    """Another process has not taken its piece up yet, when the first one looks at it."""
+    run = by_pieces()
+    piece = Run(RunDir(run.path / "pieces" / "1"))
+    piece.dir.update(status="interrupted")
+    stages = run.load("cpu").stages()
+    apart._pieces(run, stages, [[0], [1], [2]], make=True)
+    assert [Run(RunDir(run.path / "pieces" / str(k))).dir.status() for k in range(3)] == [
+        "finished", "waiting", "finished",
+    ]  # fmt: skip
 
 
 # --- draws on one start ---------------------------------------------------------------------------------
