@@ -59,7 +59,7 @@ def patch_swd_pyramid(
     """`patch_swd` at full, half and quarter size: texture, objects, layout.
 
     Args:
-        real, fake: pictures (1, 3, H, W) in [-1, 1], sizes may differ; a quarter of the shorter
+        real, fake: pictures (N, 3, H, W) in [-1, 1], sizes may differ; a quarter of the shorter
             side must still hold a patch (see `sizes_for`).
         patch, directions, quantiles, seed: as in `patch_swd`.
         sizes: how many of the three, from full size on.
@@ -107,6 +107,8 @@ def diversity(samples: Tensor, real: Tensor) -> float:
     if samples.ndim != 4 or samples.shape[1] != 3 or samples.shape[0] < 2:
         raise ValueError(f"samples must be (N, 3, H, W) with N >= 2, got {tuple(samples.shape)}")
     over_samples = _grey(samples).std(dim=0, correction=0).mean().item()
+    if len(real) != 1:
+        raise ValueError(f"real must be one picture, got {tuple(real.shape)}")
     in_picture = _grey(_on_cpu(real, "real")).std(correction=0).item()
     if in_picture < 1e-6:
         raise ValueError("real has one grey value only: there is no spread to compare with")
@@ -159,6 +161,8 @@ def quantile_functions(
     """
     if quantiles < 1:
         raise ValueError(f"quantiles must be at least 1, got {quantiles}")
+    if where is not None and len(picture) != 1:
+        raise ValueError(f"`where` is of one picture, and there are {len(picture)}")
     patch = weight.shape[-1]
     height, width = picture.shape[-2:]
     if min(height, width) < patch:

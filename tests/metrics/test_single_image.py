@@ -223,3 +223,11 @@ def test_the_patches_of_a_set_are_those_of_its_pictures_together() -> None:
 
 def quantile(values: np.ndarray, levels: np.ndarray) -> np.ndarray:
     return np.quantile(values, levels, method="inverted_cdf")
+
+
+def test_what_is_of_one_picture_takes_no_set() -> None:
+    two, weight = torch.rand(2, 3, 9, 9), unit_directions(1, 7, torch.Generator())
+    with pytest.raises(ValueError, match="real must be one picture"):
+        diversity(torch.rand(4, 3, 9, 9), two)
+    with pytest.raises(ValueError, match="`where` is of one picture"):
+        single_image.quantile_functions(two, weight, 5, np.ones((3, 3), bool))

@@ -320,6 +320,9 @@ def test_draws_on_a_picture(whole, data, tmp_path):
     difference = pixels(tmp_path / "a" / "coarse.png") - real[0].permute(1, 2, 0).numpy()
     assert np.abs(difference).max() <= 0.51
     assert len(drawn.files) == 2
+    said: list[str] = []
+    gantool.sample(whole, coarse=data / "a" / "0.png", n=2, to=tmp_path / "c", say=said.append)
+    assert "class of the picture is not known" in said[-1]
     small = tmp_path / "small.png"
     Image.fromarray(pixels(data / "a" / "0.png")[:8, :8]).save(small)
     gantool.sample(whole, coarse=small, n=2, to=tmp_path / "b")
@@ -340,6 +343,7 @@ def by_area(x: torch.Tensor, side: int) -> torch.Tensor:
         ({"coarse": 3, "from_level": 3}, UsageError, "There is no level 3"),
         ({"coarse": 3, "from_level": -1}, UsageError, "There is no level -1"),
         ({"coarse": -3}, UsageError, "-3 is no seed"),
+        ({"coarse": 10**30}, UsageError, "is no seed"),
         ({"coarse": 3, "size": "20x20"}, UsageError, "do not go with --coarse"),
         ({"coarse": "tiny.png"}, UsageError, r"has 3 x 3 pixels; level 0 begins with 4"),
         ({"coarse": "five.png", "from_level": 1}, UsageError, r"Take --from-level 0"),
