@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROWS = 24  # draws on the sheet
 READABLE = 96  # pixels across: finest pictures that are smaller are shown enlarged
-SEED_DIGITS = 19
+SEED_DIGITS = 18  # what has fewer is below 2^63
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,8 @@ def draw_on_top(
     start = _start(model, shape, coarse, from_level, labels[0] if len(labels) == 1 else None)
     sides = list(model.level_sides)[start.level :]
     say(f"Every draw begins with {start.says}, {sides[0]} x {sides[0]} px.")
+    if shape.classes and start.label is None and labels == [None]:
+        say("The class of the picture is not known: draws take the classes in turn. Name one with --class.")
     jobs = [(seed, start.label if label is None else label) for label in labels for seed in seeds]
 
     def draw(part: Sequence[tuple[int, int | None]]) -> list[list[Pixels]]:
@@ -101,11 +103,11 @@ def draw_on_top(
         save_png(levels[-1][place], files[-1])
         if len(rows) < ROWS:
             rows.append([pictures[place] for pictures in levels])
-    save_png(_sheet(rows, sides), folder / "sheet.png")
+    save_png(level_sheet(rows, sides), folder / "sheet.png")
     return Drawn(folder, tuple(files), folder / "sheet.png")
 
 
-def _sheet(rows: Sequence[Sequence[Pixels]], sides: Sequence[int]) -> Pixels:
+def level_sheet(rows: Sequence[Sequence[Pixels]], sides: Sequence[int]) -> Pixels:
     """A row for each draw, all levels as large as the finest, with hard pixels; below, what the columns are."""
     cell = sides[-1] * max(1, -(-READABLE // sides[-1]))
     cells = [_enlarged(picture, cell) for row in rows for picture in row]
@@ -158,8 +160,8 @@ def _seed(coarse: str | int | Path | None) -> int | None:
     """`coarse` as a seed, if it is one; a file of that name goes first."""
     if coarse is None or isinstance(coarse, int):
         found = coarse or 0
-        if found < 0:
+        if not 0 <= found < 10**SEED_DIGITS:
             raise UsageError(f"{found} is no seed.", "Use whole numbers from 0, or name a picture.")
         return found
     text = str(coarse)
-    return int(text) if text.isdecimal() and len(text) < SEED_DIGITS and not Path(text).exists() else None
+    return int(text) if text.isdecimal() and len(text) <= SEED_DIGITS and not Path(text).exists() else None
