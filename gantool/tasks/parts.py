@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,16 @@ from gantool.tasks.runs import Run, open_run
 FOLDER = "parts"
 
 
-def find_parts(config: Any, out: str | Path, classes: Sequence[str]) -> dict[int, Run]:
+def find_parts(
+    config: Any, out: str | Path, classes: Sequence[str], say: Callable[[str], None] = lambda _: None
+) -> dict[int, Run]:
     """The runs that these options name, by the place that they take.
 
     Args:
         config: of a family; only some have `parts`, "FAMILY:RUN" by place.
         out: where runs live.
         classes: names of the classes to be trained on.
+        say: is told of runs that are not finished.
 
     Raises:
         RunError: no such run, or it has no checkpoint.
@@ -44,6 +47,8 @@ def find_parts(config: Any, out: str | Path, classes: Sequence[str]) -> dict[int
                 f"{run.id} was trained on other classes: {', '.join(map(str, theirs[:6]))}.",
                 "Take a run of the same data, or --labels none.",
             )
+        if (status := run.dir.status()) != "finished":
+            say(f"{run.id} is taken as it is now: {status}.")
         found[place] = run
     return found
 

@@ -193,7 +193,8 @@ def plan_training(
     source = open_data(spec, chosen.config, data, background, settings.config.seed or 0, say)
     shape = shape_of(spec, source)
     with enough_memory(spec.memory_hint):
-        parts = find_parts(chosen.config, out, getattr(source, "classes", ()) if shape.classes else ())
+        classes = getattr(source, "classes", ()) if shape.classes else ()
+        parts = find_parts(chosen.config, out, classes, say)
         model = new_model(spec, chosen.config, shape, settings.config.seed or 0, device, parts)
         if model.tunes:
             raise ConfigError(

@@ -126,6 +126,16 @@ def test_what_cannot_be_put_together_is_refused_before_there_is_a_run(data, whol
     assert sorted((data.parent / "runs" / "lapgan").iterdir()) == before
 
 
+def test_a_part_that_is_not_finished_is_said(data, single):
+    single[0].dir.update(status="interrupted")
+    try:
+        said: list[str] = []
+        train(data, level="1", level_model=f"0=lapgan:{single[0].path}", say=said.append)
+        assert f"{single[0].id} is taken as it is now: interrupted." in said
+    finally:
+        single[0].dir.update(status="finished")
+
+
 def test_classes_of_other_names_are_refused(data, whole, tmp_path):
     other = tmp_path / "pictures"
     shutil.copytree(data, other)
