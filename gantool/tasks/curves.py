@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from gantool.engine.rundir import RunDir
 from gantool.tasks.report_plot import Curve
+from gantool.tasks.runs import Run
 
 PLACE = ("total", "stage", "step", "seconds")  # where an entry of the log stands
+MOST_APART = 16  # stages that have plots of their own
 COUNTS = ("images",)  # what it counts; everything else is measured
 
 Entry = dict[str, Any]
@@ -38,6 +40,7 @@ GROUPS = (
     Group("scores", "Scores by the discriminator", {"score_real": "real pictures", "score_fake": "fakes"}),
     Group("accuracy", "Share judged rightly", {"acc_real": "real pictures", "acc_fake": "fakes"}, (0, 1)),
     Group("classes", "Share of classes named rightly", {"class_real": "real pictures", "class_fake": "fakes"}, (0, 1)),
+    Group("apart", "Distance of two draws on one start", {"apart": "Distance of two draws on one start"}),
     Group("gradients", "Norm of the gradients", {"grad_d": "discriminator", "grad_g": "generator"}),
 )
 WATCHED = (
@@ -96,15 +99,57 @@ def panels(entries: Sequence[Entry], groups: Sequence[Group] = GROUPS) -> list[P
     return found + [Panel(name, name, [curve(entries, name, name)]) for name in names if name not in grouped]
 
 
+def games(run: Run, entries: Sequence[Entry]) -> list[tuple[str, Sequence[Entry]]]:
+    """What belongs into plots of its own, with its name; all of it, without a name, where that is one game.
+
+    Each stage of a training on a set is a game of its own, whose "total" is counted from its beginning. The stages of
+    one picture are too many for that, and much alike.
+    """
+    apart: dict[int, list[Entry]] = {}
+    for entry in entries:
+        apart.setdefault(entry["stage"], []).append({**entry, "total": entry["step"]})
+    if not on_set(run) or not 1 < len(apart) <= MOST_APART:
+        return [("", entries)]
+    return [(stage_name(run, stage), apart[stage]) for stage in sorted(apart)]
+
+
+def on_set(run: Run) -> bool:
+    """Whether it trains on a set of pictures."""
+    data = run.info.get("data")
+    return isinstance(data, dict) and data.get("kind") == "set"
+
+
+def step_of(run: Run, entry: Entry) -> str:
+    """Where an entry of a log stands, for people: the step of all, or of a stage that is a game of its own."""
+    stage, step = entry.get("stage"), entry.get("step")
+    if not (on_set(run) and len(_stage_names(run)) > 1 and isinstance(stage, int) and is_number(step)):
+        return str(entry["total"])
+    return f"{stage_name(run, stage)}, step {step}"
+
+
+def stage_name(run: Run, stage: int) -> str:
+    """As run.json has it, else its number from 1."""
+    names = _stage_names(run)
+    return str(names[stage]) if 0 <= stage < len(names) else f"stage {stage + 1}"
+
+
+def _stage_names(run: Run) -> list[Any]:
+    """Those in run.json, which people may edit."""
+    names = run.info.get("stages")
+    return names if isinstance(names, list) else []
+
+
 def curve(entries: Iterable[Entry], name: str, label: str) -> Curve:
     """What was measured under a name."""
     having = [entry for entry in entries if name in entry]
     return Curve(label, [e["total"] for e in having], [e["stage"] for e in having], [e[name] for e in having])
 
 
-def boundaries(entries: Iterable[Entry]) -> list[tuple[float, str]]:
-    """(first step, number from 1) of each stage."""
+def boundaries(
+    entries: Iterable[Entry], name: Callable[[int], str] = lambda stage: str(stage + 1)
+) -> list[tuple[float, str]]:
+    """(first step, number from 1 or other name) of each stage."""
     starts: dict[int, float] = {}
     for entry in entries:
         starts.setdefault(entry["stage"], max(0.0, entry["total"] - entry["step"]))
-    return [(starts[stage], str(stage + 1)) for stage in sorted(starts)]
+    return [(starts[stage], name(stage)) for stage in sorted(starts)]

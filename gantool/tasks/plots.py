@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -12,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gantool.data.decode import Colour
 from gantool.errors import RunError
 from gantool.files import atomic_write
-from gantool.tasks.curves import GROUPS, WATCHED, Group, Panel, boundaries, logged, panels, whole
+from gantool.tasks.curves import GROUPS, WATCHED, Group, Panel, boundaries, games, logged, panels, stage_name, whole
 from gantool.tasks.report_plot import Curve, Scale, axes_of, nice_ticks, smoothed, thinned, tick_label
 from gantool.tasks.runs import Run
 
@@ -33,6 +35,8 @@ SINGLE = Group(
 def write_plots(run: Run) -> list[Path]:
     """Draw what a run logged into its plots/ folder: losses.png, accuracy.png, similarity.png, ...
 
+    Stages that are games of their own have files of their own: losses-level-0-8-px.png, ...
+
     Each has the raw values faintly, their moving average within a stage on top (over a tenth of its points), and
     dashed lines between stages. Files of those names are drawn anew.
 
@@ -44,15 +48,21 @@ def write_plots(run: Run) -> list[Path]:
     """
     entries = logged(run.dir)
     checks = whole(run.dir.watched(), ("total", "stage", "step"))
-    found = [*panels(entries, (*GROUPS, SINGLE)), *(panel for panel in panels(checks, WATCHED) if panel.limits)]
+    found = [
+        (_of_stage(panel, stage), boundaries(own))
+        for stage, own in games(run, entries)
+        for panel in panels(own, (*GROUPS, SINGLE))
+    ]
+    named = boundaries(checks, partial(stage_name, run))
+    found += [(panel, named) for panel in panels(checks, WATCHED) if panel.limits]
     folder = run.path / "plots"
     files: list[Path] = []
-    for panel in found:
-        file = folder / f"{re.sub(r'[^a-zA-Z0-9_-]+', '-', panel.name)[:60]}.png"
+    for panel, stages in found:
+        file = folder / f"{re.sub(r'[^a-zA-Z0-9_-]+', '-', panel.name)[:60].strip('-') or 'plot'}.png"
         while file in files:  # names that differ in what files cannot be called
             file = file.with_stem(f"{file.stem}_")
         buffer = io.BytesIO()
-        draw_panel(panel, boundaries(entries)).save(buffer, "PNG", optimize=True)
+        draw_panel(panel, stages).save(buffer, "PNG", optimize=True)
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
@@ -60,6 +70,10 @@ def write_plots(run: Run) -> list[Path]:
         atomic_write(file, buffer.getvalue(), sync=False)
         files.append(file)
     return files
+
+
+def _of_stage(panel: Panel, stage: str) -> Panel:
+    return replace(panel, name=f"{panel.name}-{stage}", title=f"{panel.title}, {stage}") if stage else panel
 
 
 def draw_panel(panel: Panel, stages: Sequence[tuple[float, str]]) -> Image.Image:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from gantool.files import atomic_write
 from gantool.options import option_infos
 from gantool.settings import Settings
 from gantool.tasks import report_page as html
-from gantool.tasks.curves import boundaries, logged, measured_names, panels
+from gantool.tasks.curves import boundaries, games, logged, measured_names, panels, stage_name
 from gantool.tasks.report_pictures import LARGEST_PREVIEW, image, pictures, short
 from gantool.tasks.report_scores import measured
 from gantool.tasks.report_sets import drawn, grids, input_facts, previews_over_time, watched
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from gantool.engine.model import GanModel, Stage
 
 MOST_SAMPLES = 64
+ON_A_PICTURE = ["--coarse", "picture.png"]
 
 _STATUS = {
     "finished": "All stages were trained.",
@@ -58,6 +60,16 @@ class _Facts:
     def losses(self) -> list[str]:
         """Names of the losses in the log, in order of appearance."""
         return measured_names(self.log)
+
+    @property
+    def schedule(self) -> list[int]:
+        """Steps of each stage, as fitted."""
+        return self.state.schedule if self.state else [stage.steps for stage in self.stages]
+
+    @property
+    def draws(self) -> bool:
+        """Whether the model draws from noise alone, as far as one knows."""
+        return self.model is None or self.model.complete
 
     @property
     def seconds(self) -> float:
@@ -107,7 +119,11 @@ def report(
         html.section("How the losses went", *_curves(facts)),
         *watched(found),
         *measured(found),
-        html.section("Stage by stage", _stage_table(facts), *(previews_over_time(found) or _previews(facts))),
+        html.section(
+            "Stage by stage",
+            _stage_table(facts),
+            *(previews_over_time(found, facts.schedule, facts.draws) or _previews(facts)),
+        ),
         html.section("Settings", *_settings(facts)),
         html.section("Input", _input(facts)),
         html.section("Again", *_commands(facts)),
@@ -227,24 +243,29 @@ def _text(value: object) -> str:
 def _curves(facts: _Facts) -> list[str]:
     if not facts.log:
         return [html.paragraph("There are no logged losses.")]
-    stages = boundaries(facts.log)
-    shown = [(panel.title, drawn(panel, stages, f"area-{n}")) for n, panel in enumerate(panels(facts.log))]
+    keys, parts = count(), list[str]()
+    apart = games(facts.run, facts.log)
+    for name, entries in apart:
+        stages = boundaries(entries)
+        shown = [(panel.title, drawn(panel, stages, f"area-{next(keys)}")) for panel in panels(entries)]
+        parts.append(html.plots(shown, name))
     parted = "Dashed lines part the stages, numbered above. " if len(stages) > 1 else ""
+    parted = "Each stage is a game of its own, and its steps count from its beginning. " if len(apart) > 1 else parted
     text = (
         "Points are logged values, lines their moving average within a stage (over a tenth of its points). "
         f"{parted}Values far from the rest are left outside and counted."
     )
-    return [html.paragraph(text, "soft"), html.plots(shown)]
+    return [html.paragraph(text, "soft"), *parts]
 
 
 def _stage_table(facts: _Facts) -> str:
-    schedule = facts.state.schedule if facts.state else [stage.steps for stage in facts.stages]
+    schedule = facts.schedule
     last = {entry["stage"]: entry for entry in facts.log}
-    count = max([len(schedule), len(facts.stages), *(stage + 1 for stage in last if stage < 1000)])
-    if not count:
+    number = max([len(schedule), len(facts.stages), *(stage + 1 for stage in last if stage < 1000)])
+    if not number:
         return ""
     rows, before, total = [], 0.0, 0
-    for index in range(count):
+    for index in range(number):
         entry = last.get(index)
         stage = facts.stages[index] if index < len(facts.stages) else None
         done = int(entry["step"]) if entry else 0
@@ -257,7 +278,7 @@ def _stage_table(facts: _Facts) -> str:
         rows.append(
             html.Row(
                 [
-                    stage.name if stage else f"stage {index + 1}",
+                    stage.name if stage else stage_name(facts.run, index),
                     f"{stage.size[1]} × {stage.size[0]}" if stage else "",
                     f"{done}" if planned in (None, done) else f"{done} of {planned}",
                     duration(seconds) if entry else "",
@@ -366,7 +387,7 @@ def _commands(facts: _Facts) -> list[str]:
     if facts.status != "finished":
         parts.append(html.command("Go on with it", shlex.join(["gantool", "resume", run])))
     draw = ["gantool", "sample", run, "-n", "16"]
-    parts.append(html.command("Draw more samples", shlex.join(draw)))
+    parts.append(html.command("Draw more samples", shlex.join([*draw, *([] if facts.draws else ON_A_PICTURE)])))
     if isinstance(facts.model, Reconstructs):
         height, width = facts.stages[-1].size
         wide = [*draw, "--size", f"{round(1.5 * width)}x{height}"]

@@ -26,7 +26,7 @@ body { margin: 0 auto; max-width: 66rem; padding: 1.5rem 1rem 4rem; color: var(-
   background: var(--paper); font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; padding-bottom: .2rem; border-bottom: 1px solid var(--rule); }
-h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; }
+h3 { font-size: 1rem; margin: 1.2rem 0 .4rem; } h4 { font-size: .9rem; margin: .6rem 0 .3rem; }
 p { margin: .5rem 0; max-width: 46rem; }
 .soft, figcaption, caption { color: var(--soft); font-size: .875rem; }
 .status { display: inline-block; padding: 0 .6rem; border: 1px solid currentColor; border-radius: 1rem;
@@ -67,7 +67,7 @@ svg.plot { display: block; width: 100%; height: auto; overflow: visible; font: 1
 @media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --panel: #f4f6f8;
   --rule: #bbb; --line: #0072b2; --line1: #d55e00; --line2: #009e73; --line3: #b8609a; --mark: #fff1cc;
   --warn: #a04000; }
-  body { padding: 0; font-size: 11pt; } figure, tr, pre { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  body { padding: 0; font-size: 11pt; } figure, tr, pre { break-inside: avoid; } h2, h3, h4 { break-after: avoid; }
   * { print-color-adjust: exact; } }
 """
 
@@ -108,15 +108,17 @@ def figure(image: Image, factor: float = 1) -> str:
     )
 
 
-def figures(images: Iterable[Image], factor: float = 1) -> str:
-    """Figures side by side as far as there is room."""
-    return f'<div class="row">{"".join(figure(image, factor) for image in images)}</div>'
+def figures(images: Iterable[Image], factor: float = 1, title: str = "") -> str:
+    """Figures side by side as far as there is room, under a title where there is one."""
+    above = f"<h4>{escape(title)}</h4>" if title else ""
+    return f'{above}<div class="row">{"".join(figure(image, factor) for image in images)}</div>'
 
 
-def plots(panels: Iterable[tuple[str, str]]) -> str:
-    """(name, svg and what stands below it) pairs in a grid."""
-    cells = (f"<figure><h3>{escape(name)}</h3>{svg}</figure>" for name, svg in panels)
-    return f'<div class="plots">{"".join(cells)}</div>'
+def plots(panels: Iterable[tuple[str, str]], title: str = "") -> str:
+    """(name, svg and what stands below it) pairs in a grid, under a title where there is one."""
+    level, above = ("h4", f"<h3>{escape(title)}</h3>") if title else ("h3", "")
+    cells = (f"<figure><{level}>{escape(name)}</{level}>{svg}</figure>" for name, svg in panels)
+    return f'{above}<div class="plots">{"".join(cells)}</div>'
 
 
 def legend(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from gantool.tasks import report_page as html
+from gantool.tasks.curves import step_of
 from gantool.tasks.runs import Run
 
 MOST = 60  # of the newest measurements are shown
@@ -15,13 +16,16 @@ def measured(run: Run) -> list[str]:
     """A section with the newest measurements, oldest first; none where nothing was measured."""
     rows = [
         html.Row(
-            [str(entry["total"]), str(entry["metric"]), _figures(entry.get("values")), _samples(entry.get("protocol"))]
+            [
+                step_of(run, entry), str(entry["metric"]), _figures(entry.get("values")),
+                _samples(entry.get("protocol")),
+            ]
         )
         for entry in run.dir.scores()[-MOST:]
-    ]
+    ]  # fmt: skip
     if not rows:
         return []
-    table = html.table(["Step", "Metric", "Figures", "Samples"], rows, numbers=(0, 3))
+    table = html.table(["Step", "Metric", "Figures", "Samples"], rows, numbers=(3,))
     return [html.section("Measured while it trained", table)]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantool.data.image import load_picture, to_uint8
@@ -10,8 +12,10 @@ from gantool.data.sheet import contact_sheet
 from gantool.errors import GantoolError
 from gantool.family import InterpolateRequest, Interpolates, SampleRequest
 from gantool.tasks import report_page as html
+from gantool.tasks.apart import FOLDER as PIECES
 from gantool.tasks.balance import EARLY
-from gantool.tasks.curves import WATCHED, Panel, boundaries, is_number, panels, whole
+from gantool.tasks.curves import WATCHED, Panel, boundaries, is_number, on_set, panels, stage_name, step_of, whole
+from gantool.tasks.report_levels import ON_REAL, from_coarse_to_fine, on_real_pictures
 from gantool.tasks.report_pictures import LARGEST_PREVIEW, image
 from gantool.tasks.report_plot import plot, thinned
 from gantool.tasks.runs import Run
@@ -23,14 +27,15 @@ ROWS = 8  # of samples of a model without classes
 MOST_COLUMNS = 16
 CELL = 56  # pixels that a small picture is enlarged to at most
 MOST_CLASSES = 20  # rows of samples
-SHEETS = 6  # previews shown
+SHEETS, OF_STAGES = 6, 9  # previews shown of one stage, and of several together; two of each at least
 ROOM = 320  # pixels that a preview is wide at most
 MOST_WARNINGS = 50
 MOST_NAMES = 100  # of classes
+FAR = 10**6  # more plots than a page has
 
 
 def grids(model: GanModel, seeds: Sequence[int], names: Sequence[str]) -> list[str]:
-    """Samples, a row for each class where there are classes, and a way from one to another.
+    """Samples, a row for each class where there are classes, levels where there are levels, and a way through them.
 
     Args:
         seeds: of a row; of a model without classes, of the first one, and the following rows go on from there.
@@ -38,12 +43,15 @@ def grids(model: GanModel, seeds: Sequence[int], names: Sequence[str]) -> list[s
     """
     seeds, classes = list(seeds)[:MOST_COLUMNS], getattr(getattr(model, "shape", None), "classes", 0)
     try:
+        if not model.complete:
+            return on_real_pictures(model)
         if classes:
             parts = _rows_of_classes(model, seeds, classes, names)
         else:
             many = range(seeds[0], seeds[0] + ROWS * len(seeds))
             grid = _sheet(model, SampleRequest(many), len(seeds), f"seeds {many[0]} to {many[-1]}", "Samples")
             parts = [html.figure(grid, _factor(model))]
+        parts += from_coarse_to_fine(model, seeds, classes)
         if len(seeds) > 1:
             parts += _way(model, seeds[:2], classes)
     except (GantoolError, ValueError) as error:  # a request the family refuses; NaN in the pictures
@@ -68,8 +76,9 @@ def _sheet(model: GanModel, request: SampleRequest, columns: int, caption: str, 
 
 
 def _factor(model: GanModel) -> int:
-    size = model.stages()[-1].size
-    return html.enlargement(*size, CELL)
+    shape = getattr(model, "shape", None)
+    height, width = (shape.height, shape.width) if shape else model.stages()[-1].size
+    return html.enlargement(height, width, CELL)
 
 
 def _way(model: GanModel, seeds: Sequence[int], classes: int) -> list[str]:
@@ -86,23 +95,57 @@ def _way(model: GanModel, seeds: Sequence[int], classes: int) -> list[str]:
     ]
 
 
-def previews_over_time(run: Run) -> list[str]:
-    """Up to `SHEETS` of the sheets drawn while it trained, from the first to the last; nothing where there are none."""
-    files = sorted((run.path / "previews").glob("step-*.png"))
-    images, problems = [], []
-    for file in (files[i] for i in thinned(len(files), SHEETS)):
-        try:
-            pixels = load_picture(file).pixels
-        except GantoolError as error:
-            problems.append(html.paragraph(str(error), "warn"))
-            continue
-        number = file.stem.removeprefix("step-").lstrip("0") or "0"
-        images.append(image(pixels, f"Preview of step {number}", f"step {number}", LARGEST_PREVIEW))
-    if not images:
+def previews_over_time(run: Run, schedule: Sequence[int], draws: bool = True) -> list[str]:
+    """Some of the sheets drawn while it trained, from the first to the last; nothing where there are none.
+
+    Args:
+        schedule: steps of each stage.
+        draws: whether the model draws from noise alone.
+    """
+    groups = _sheets(run, schedule)
+    each = SHEETS if len(groups) == 1 else max(2, OF_STAGES // max(1, len(groups)))
+    parts, problems = list[str](), list[str]()
+    for stage, sheets in groups:
+        images = []
+        for file, step in (sheets[i] for i in thinned(len(sheets), each)):
+            try:
+                pixels = load_picture(file).pixels
+            except GantoolError as error:
+                problems.append(html.paragraph(str(error), "warn"))
+                continue
+            alt = f"Preview of {stage}, step {step}" if stage else f"Preview of step {step}"
+            images.append(image(pixels, alt, f"step {step}", LARGEST_PREVIEW))
+        if images:
+            factor = min(1.0, ROOM / max(picture.width for picture in images))
+            parts.append(html.figures(images, factor, stage))
+    if not parts:
         return problems
-    text = html.paragraph("The same noise again and again, as training went on.", "soft")
-    factor = min(1.0, ROOM / max(shown.width for shown in images))
-    return ["<h3>Previews</h3>", text, html.figures(images, factor), *problems]
+    text = "The same noise again and again, as training went on."
+    if not draws or (run.path / PIECES).is_dir():
+        text += f" Where coarser levels were lacking, {ON_REAL}"
+    return ["<h3>Previews</h3>", html.paragraph(text, "soft"), *parts, *problems]
+
+
+def _sheets(run: Run, schedule: Sequence[int]) -> list[tuple[str, list[tuple[Path, int]]]]:
+    """Sheets with the step that they are of: of each stage of several, and counted from its beginning; else of all."""
+    pieces = sorted((run.path / PIECES).glob("*/previews"), key=lambda path: (len(path.parent.name), path))
+    if pieces:
+        return [(stage_name(run, index), _numbered(folder)) for index, folder in enumerate(pieces)]
+    found = _numbered(run.path / "previews")
+    if len(schedule) < 2 or not on_set(run):
+        return [("", found)] if found else []
+    groups, before = [], 0
+    for stage, steps in enumerate(schedule):
+        mine = [(file, total - before) for file, total in found if before < total <= before + steps]
+        groups += [(stage_name(run, stage), mine)] if mine else []
+        before += steps
+    return groups
+
+
+def _numbered(folder: Path) -> list[tuple[Path, int]]:
+    """Sheets with the number in their name."""
+    found = [(file, file.stem.removeprefix("step-")) for file in sorted(folder.glob("step-*.png"))]
+    return [(file, int(number)) for file, number in found if number.isdecimal()]
 
 
 def watched(run: Run) -> list[str]:
@@ -111,7 +154,7 @@ def watched(run: Run) -> list[str]:
     if not entries:
         return []
     rows = [
-        html.Row([str(int(entry["total"])), str(warning.get("text", ""))])
+        html.Row([step_of(run, entry), str(warning.get("text", ""))])
         for entry in entries
         if is_number(entry["total"])
         for warning in _warnings(entry)
@@ -123,8 +166,8 @@ def watched(run: Run) -> list[str]:
         early = max(entry["step"] for entry in checks) <= EARLY
         nothing = "Neither imbalance of the players nor collapse of the samples was found."
         parts.append(html.paragraph(f"Too short to judge: that begins after step {EARLY}." if early else nothing))
-    stages = boundaries(checks)
-    plots = [(panel.title, drawn(panel, stages, f"area-{100 + number}")) for number, panel in enumerate(found)]
+    stages = boundaries(checks, partial(stage_name, run))
+    plots = [(panel.title, drawn(panel, stages, f"area-{FAR + number}")) for number, panel in enumerate(found)]
     return [html.section("Watched while it trained", *parts, html.plots(plots) if plots else "")]
 
 
