@@ -36,6 +36,7 @@ GAMES = {
     ),
     "penalty": ("dcgan", {"loss": "wasserstein", "gp": 10.0, "norm_d": "none", "d_steps": 2, "reuse_fakes": False}),
     "r1, spectral norm": ("dcgan", {"r1": 1.0, "spectral_norm": True, "norm_d": "none", "noise": "uniform"}),
+    "one at a time": ("dcgan", {"margin": 0.0}),
     "classes": ("cgan", {}),
     "classifier": ("acgan", {"dropout": 0.0, "optimizer": "adam"}),
     "fully connected": ("gan", {"dropout": 0.0, "norm_g": "batch"}),
