@@ -16,16 +16,18 @@ from gantool.engine.checkpoint import State, find_checkpoint, save_checkpoint
 from gantool.engine.rundir import METRICS, WATCH, RunDir
 from gantool.engine.trainer import Progress
 from gantool.engine.world import alone, current_world
-from gantool.errors import Diverged, Interrupted, RunError, UsageError
+from gantool.errors import Diverged, GantoolError, Interrupted, RunError, UsageError
 from gantool.files import write_error, write_json
-from gantool.tasks.runs import Run, set_status
+from gantool.tasks.runs import PIECES, Run, under_way
 from gantool.tasks.training_data import shares_batches
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel, Stage
     from gantool.engine.trainer import Callback
 
-FOLDER = "pieces"
+FOLDER = PIECES
+KINDS: dict[str, type[GantoolError]] = {"diverged": Diverged, "interrupted": Interrupted}
+"""The error that a piece's end is in the process that waits for it, so that all processes end with the same code."""
 LOOK = 0.5  # seconds between looks at the pieces of other processes
 
 Train = Callable[[Run], Any]
@@ -67,33 +69,20 @@ def fit_apart(run: Run, train: Train, looks: Looks, stop: Callable[[], bool], sa
         taken = shares([stage.cost * stage.steps for stage in stages], world.size)
         pieces = _pieces(run, stages, taken, make=world.first)
         world.barrier()
-        status = "failed"
-        try:
-            if world.first:
-                run.dir.update(status="running", ended=None)
-            for index in taken[world.rank]:
-                piece = pieces[index]
-                if piece.dir.status() != "finished":
-                    say(f"This process trains {stages[index].name}; it is {world.rank + 1} of {world.size}.")
-                    with alone():
-                        train(piece)
-            if world.first:
-                _wait(pieces, stop, say)
-                _put_together(run, pieces, looks)
-            status = "finished"
-        except Interrupted as error:
-            status = "interrupted"
-            where = shlex.quote(str(run.path))
-            raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {where}") from error
-        except KeyboardInterrupt:
-            status = "interrupted"
-            raise
-        except Diverged:
-            status = "diverged"
-            raise
-        finally:
-            if world.first:
-                set_status(run, status)
+        with under_way(run, world.first):
+            try:
+                for index in taken[world.rank]:
+                    piece = pieces[index]
+                    if piece.dir.status() != "finished":
+                        say(f"This process trains {stages[index].name}; it is {world.rank + 1} of {world.size}.")
+                        with alone():
+                            train(piece)
+                if world.first:
+                    _wait(pieces, stop, say)
+                    _put_together(run, pieces, looks)
+            except Interrupted as error:
+                where = shlex.quote(str(run.path))
+                raise Interrupted("Stopped and saved.", f"Resume with: gantool resume {where}") from error
     return Run(run.dir)
 
 
@@ -145,7 +134,7 @@ def _wait(pieces: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], 
 
     Raises:
         Interrupted: `stop` said so.
-        RunError: a piece has come to a bad end.
+        GantoolError: a piece has come to a bad end.
     """
     missing = [piece.info["id"] for piece in pieces if piece.dir.status() != "finished"]
     if missing:
@@ -155,7 +144,7 @@ def _wait(pieces: Sequence[Run], stop: Callable[[], bool], say: Callable[[str], 
             if stop():
                 raise Interrupted("Stopped.")
             if status not in ("waiting", "running"):
-                raise RunError(
+                raise KINDS.get(status, RunError)(
                     f"Piece {piece.id} of the training has ended: {status}.",
                     f"Look into {piece.path}; then `gantool resume` the whole run.",
                 )

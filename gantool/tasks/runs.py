@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gantool import registry
 from gantool.engine.rundir import RunDir, all_runs, find_run, now
-from gantool.errors import RunError
+from gantool.errors import Diverged, Interrupted, RunError
 from gantool.family import DataShape, FamilySpec
 from gantool.files import read_json
 from gantool.options import read_toml, resolve
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from gantool.engine.model import GanModel
 
 DEFAULT_OUT = Path("runs")
+PIECES = "pieces"  # folder of what is trained apart; see gantool.tasks.apart
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,10 @@ class Run:
             row["steps"] = sum(schedule[: state["stage"]]) + int(state["step"])
             row["steps_planned"] = sum(schedule)
             row["seconds"] = round(float(state["seconds"]), 1)
+            return row
+        pieces = [Run(RunDir(file.parent)).summary() for file in self.path.glob(f"{PIECES}/*/run.json")]
+        for name in ("steps", "seconds") if pieces else ():  # not put together yet
+            row[name] = round(sum(piece[name] for piece in pieces), 1)
         return row
 
 
@@ -152,13 +158,28 @@ def new_model(
     return model.to(device)
 
 
-def set_status(run: Run, status: str) -> None:
-    """Write down how a training ended."""
+@contextmanager
+def under_way(run: Run, writes: bool) -> Iterator[None]:
+    """Inside, the run is trained; afterwards run.json says how that ended. Only a process that `writes` does so."""
+    if writes:
+        run.dir.update(status="running", ended=None)
+    status = "failed"
     try:
-        run.dir.update(status=status, ended=now())
-    except RunError:  # a full disk: the error under way says more
-        if status == "finished":
-            raise
+        yield
+        status = "finished"
+    except (Interrupted, KeyboardInterrupt):
+        status = "interrupted"
+        raise
+    except Diverged:
+        status = "diverged"
+        raise
+    finally:
+        if writes:
+            try:
+                run.dir.update(status=status, ended=now())
+            except RunError:  # a full disk: the error under way says more
+                if status == "finished":
+                    raise
 
 
 def open_run(reference: str | Path | Run, out: str | Path = DEFAULT_OUT) -> Run:

@@ -23,7 +23,7 @@ from gantool.engine.devices import enough_memory, keep_freed_memory, pick_device
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Callback, Trainer
 from gantool.engine.world import World, current_world, join_world
-from gantool.errors import DataError, Diverged, Interrupted, RunError, UsageError
+from gantool.errors import DataError, RunError, UsageError
 from gantool.family import DataShape, FamilySpec
 from gantool.files import atomic_write, write_error
 from gantool.options import option_infos, write_toml
@@ -31,7 +31,7 @@ from gantool.settings import Settings
 from gantool.tasks.apart import fit_apart, trains_apart
 from gantool.tasks.parts import keep_parts
 from gantool.tasks.plan import Plan, plan_training
-from gantool.tasks.runs import DEFAULT_OUT, Run, open_run, set_status
+from gantool.tasks.runs import DEFAULT_OUT, Run, open_run, under_way
 from gantool.tasks.training_data import Data, feed, open_data
 from gantool.tasks.watch import Reals, Watch
 
@@ -283,27 +283,15 @@ def fit(
             return fit_apart(run, piece, looks, stop, say)
     keep_freed_memory()
     world = current_world()
-    with run.dir.lock() if world.first else nullcontext(), closing(source):
-        if world.first:
-            run.dir.update(status="running", ended=None)
-        status = "failed"
+    with run.dir.lock() if world.first else nullcontext(), closing(source), under_way(run, world.first):
         try:
             model = run.new_model(pick_device(device))
             data = feed(run.spec, source, model.device)
             watchers = [*observers(run, model, source, say), *callbacks] if world.first else []
             with enough_memory(run.spec.memory_hint):
                 Trainer(model, data, run.dir, run.settings, watchers, stop, say, world).fit()
-            status = "finished"
-        except (Interrupted, KeyboardInterrupt):
-            status = "interrupted"
-            raise
-        except Diverged:
-            status = "diverged"
-            raise
         finally:
             keep_freed_memory(False)
-            if world.first:
-                set_status(run, status)
     return Run(run.dir)
 
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 import gantool
 from gantool.engine.rundir import RunDir
 from gantool.engine.world import World
-from gantool.errors import DataError, Interrupted, RunError, UsageError
+from gantool.errors import DataError, Diverged, Interrupted, RunError, UsageError
 from gantool.family import SampleRequest
 from gantool.tasks import apart
 from gantool.tasks.apart import shares, trains_apart
@@ -231,14 +231,17 @@ def test_interrupted_pieces_go_on(by_pieces, data, monkeypatch):
     assert all(torch.equal(found[name], value) for name, value in whole.items())
 
 
-@pytest.mark.parametrize("status", ["failed", "diverged", "interrupted", "killed"])
-def test_a_piece_of_another_process_that_ended_badly_is_told(by_pieces, monkeypatch, status):
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [("failed", RunError), ("diverged", Diverged), ("interrupted", Interrupted), ("killed", RunError)],
+)
+def test_a_piece_of_another_process_that_ended_badly_is_told(by_pieces, monkeypatch, status, kind):
     run = by_pieces()
     piece = run.path / "pieces" / "1" / "run.json"
     info = json.loads(piece.read_text())
     piece.write_text(json.dumps({**info, "status": "running" if status == "killed" else status}))
     monkeypatch.setattr(apart, "LOOK", 0.01)
-    with pytest.raises(RunError, match=f"Piece 1 of the training has ended: {status}"):
+    with pytest.raises(kind, match=f"Piece 1 of the training has ended: {status}"):
         apart._wait([Run(type(run.dir)(piece.parent))], lambda: False, print)
 
 
