@@ -22,7 +22,7 @@ from gantool.tasks.curves import boundaries, games, logged, measured_names, pane
 from gantool.tasks.report_pictures import LARGEST_PREVIEW, image, pictures, short
 from gantool.tasks.report_scores import measured
 from gantool.tasks.report_sets import drawn, grids, input_facts, previews_over_time, watched
-from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
+from gantool.tasks.runs import DEFAULT_OUT, PIECES, Run, open_run
 from gantool.wording import duration
 
 if TYPE_CHECKING:
@@ -185,6 +185,8 @@ def _gather(run: Run, say: Callable[[str], None]) -> _Facts:
         facts.state = run.state()
         if facts.state is None:
             note("There is no checkpoint yet, so no samples can be drawn.")
+            for piece in sorted(run.path.glob(f"{PIECES}/*/run.json")):
+                note(f"A part of it is trained by itself; see: gantool report {shlex.quote(str(piece.parent))}")
 
     def model() -> None:
         import torch

@@ -12,13 +12,12 @@ from gantool.data.sheet import contact_sheet
 from gantool.errors import GantoolError
 from gantool.family import InterpolateRequest, Interpolates, SampleRequest
 from gantool.tasks import report_page as html
-from gantool.tasks.apart import FOLDER as PIECES
 from gantool.tasks.balance import EARLY
 from gantool.tasks.curves import WATCHED, Panel, boundaries, is_number, on_set, panels, stage_name, step_of, whole
 from gantool.tasks.report_levels import ON_REAL, from_coarse_to_fine, on_real_pictures
 from gantool.tasks.report_pictures import LARGEST_PREVIEW, image
 from gantool.tasks.report_plot import plot, thinned
-from gantool.tasks.runs import Run
+from gantool.tasks.runs import PIECES, Run
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel
@@ -128,9 +127,10 @@ def previews_over_time(run: Run, schedule: Sequence[int], draws: bool = True) ->
 
 def _sheets(run: Run, schedule: Sequence[int]) -> list[tuple[str, list[tuple[Path, int]]]]:
     """Sheets with the step that they are of: of each stage of several, and counted from its beginning; else of all."""
-    pieces = sorted((run.path / PIECES).glob("*/previews"), key=lambda path: (len(path.parent.name), path))
+    pieces = sorted((run.path / PIECES).glob("*"), key=lambda path: (len(path.name), path.name))
     if pieces:
-        return [(stage_name(run, index), _numbered(folder)) for index, folder in enumerate(pieces)]
+        named = ((stage_name(run, index), _numbered(piece / "previews")) for index, piece in enumerate(pieces))
+        return [(name, sheets) for name, sheets in named if sheets]
     found = _numbered(run.path / "previews")
     if len(schedule) < 2 or not on_set(run):
         return [("", found)] if found else []

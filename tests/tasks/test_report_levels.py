@@ -19,6 +19,8 @@ from PIL import Image
 import gantool
 from gantool.data.image import load_picture, to_uint8
 from gantool.data.sheet import contact_sheet
+from gantool.engine.rundir import RunDir
+from gantool.errors import Interrupted
 from gantool.family import RefineRequest
 from gantool.tasks.curves import games, logged, stage_name, step_of
 from gantool.tasks.plots import write_plots
@@ -231,3 +233,29 @@ def test_levels_trained_apart(out: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "On real pictures" in piece
     rows = re.findall(r'<th scope="row">(.*?)</th>', part(piece, "Stage by stage"))
     assert rows == [LEVELS[1], "all"]
+
+
+def test_levels_that_are_not_put_together_yet(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their steps count; each has a report of its own."""
+    monkeypatch.setattr("gantool.tasks.train.trains_apart", lambda run: run.path.parent.name == "lapgan")
+    asked: list[int] = []
+
+    def stop() -> bool:  # in the 11th step of the second piece
+        asked.append(1)
+        return len(asked) == 51
+
+    with pytest.raises(Interrupted):
+        gantool.train("lapgan", "builtin:digits", out=out, name="half", stop=stop, **OPTIONS)
+    run = gantool.open_run("half", out)
+    row = run.summary()
+    assert (row["status"], row["steps"], row["steps_planned"]) == ("interrupted", 51, None)
+    assert row["seconds"] == pytest.approx(sum(Run(p).summary()["seconds"] for p in _pieces(run)), abs=0.05)
+    text = page(run)
+    for piece in _pieces(run):
+        assert f"gantool report {piece.path}" in words(text)
+    assert "Preview of level 2 (16 px), step 40" in text  # the costliest came first
+    assert re.findall(r'<th scope="row">(.*?)</th>', part(text, "Stage by stage")) == [*LEVELS, "all"]
+
+
+def _pieces(run: Run) -> list[RunDir]:
+    return [RunDir(path.parent) for path in sorted(run.path.glob("pieces/*/run.json"))]
