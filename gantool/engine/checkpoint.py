@@ -9,6 +9,7 @@ the one before.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -17,6 +18,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
@@ -27,6 +29,8 @@ from torch.optim import Optimizer
 from gantool.engine.model import GanModel
 from gantool.errors import Diverged, RunError
 from gantool.files import atomic_write, read_json, write_error, write_json
+
+T = TypeVar("T")
 
 SCHEMA = 1
 KEEP = 2  # rolling checkpoints that stay, beside the last one of every stage
@@ -110,7 +114,10 @@ def _prune(folder: Path, newest: Path) -> None:
             leftover.unlink(missing_ok=True)
     rolling = [p for p in sorted(_candidates(folder), key=_age) if not p.name.endswith("-end") and p != newest]
     for old in rolling[: -(KEEP - 1)]:
-        shutil.rmtree(old, ignore_errors=True)
+        away = old.with_name(f"{old.name}.tmp")  # at once, so that whoever reads it meanwhile never sees half of it
+        with contextlib.suppress(OSError):
+            os.replace(old, away)
+            shutil.rmtree(away, ignore_errors=True)
 
 
 def find_checkpoint(folder: Path, say: Callable[[str], None] = lambda _: None) -> tuple[Path, State] | None:
@@ -130,6 +137,26 @@ def find_checkpoint(folder: Path, say: Callable[[str], None] = lambda _: None) -
         return find_checkpoint(folder, say)
     if candidates:
         raise RunError(f"No checkpoint in {folder} can be read.", "Restore the folder from a copy, or train anew.")
+    return None
+
+
+def read_newest(
+    folder: Path, read: Callable[[Path], T], say: Callable[[str], None] = lambda _: None
+) -> tuple[T, State] | None:
+    """What `read` makes of the newest whole checkpoint, and its state; None where there is none.
+
+    Of a run under way: where its process removes the checkpoint while it is being read, the next one is read.
+
+    Raises:
+        RunError, OSError: it cannot be read.
+    """
+    while found := find_checkpoint(folder, say):
+        path, state = found
+        try:
+            return read(path), state
+        except (OSError, RunError):
+            if path.exists():
+                raise
     return None
 
 
@@ -170,15 +197,24 @@ def _age(path: Path) -> tuple[int, bool]:
     return (int(digits) if digits.isdigit() else -1, path.name.endswith("-end"))
 
 
-def load_model(path: Path, model: GanModel) -> None:
-    """Fill a model that has entered its stages with the weights of a checkpoint."""
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """The weights in a checkpoint. Raises RunError where they cannot be read."""
+    file = path / "model.safetensors"
     try:
-        tensors = load((path / "model.safetensors").read_bytes())
-        model.load_state_dict(tensors)
-    except (OSError, SafetensorError, RuntimeError) as error:
+        return load(file.read_bytes())
+    except (OSError, SafetensorError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RunError(f"{file} cannot be read: {why}.", "Restore it from a copy, or train anew.") from error
+
+
+def fill(model: GanModel, weights: dict[str, Tensor], run: Path) -> None:
+    """Fill a model that has entered its stages with the weights of a checkpoint of `run`."""
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise RunError(
-            f"The weights in {path} do not fit this model: {reason}",
+            f"The weights in {run} do not fit this model: {reason}",
             "The run was made with other options or another version; see run.json.",
         ) from error
 

@@ -14,9 +14,10 @@ import torch
 from gantool.engine.budget import Budget
 from gantool.engine.checkpoint import (
     State,
+    fill,
     find_checkpoint,
-    load_model,
     load_training,
+    read_weights,
     save_checkpoint,
     set_aside_newer,
 )
@@ -282,7 +283,7 @@ class Trainer:
         self.data.seek(self.progress.state.images)
         self._apply_schedule()
         build(self.model, self.progress.state.stage)
-        load_model(path, self.model)
+        fill(self.model, read_weights(path), path)
         load_training(path, self.model, self.generator)
         return set(range(self.progress.state.stage + 1))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gantool.engine.checkpoint import find_checkpoint
+from gantool.engine.checkpoint import find_checkpoint, read_newest
 from gantool.engine.rundir import RunDir
 from gantool.errors import RunError, UsageError
 from gantool.files import write_error
@@ -56,18 +57,26 @@ def find_parts(
 def keep_parts(parts: Mapping[int, Run], folder: Path) -> None:
     """Copy what the parts need into a run's folder, so that it never depends on the others."""
     for place, run in parts.items():
-        checkpoint = find_checkpoint(run.dir.checkpoints)
-        assert checkpoint is not None
         target = folder / FOLDER / str(place)
         try:
             (target / "checkpoints").mkdir(parents=True)
-            shutil.copytree(checkpoint[0], target / "checkpoints" / checkpoint[0].name)
+            read_newest(run.dir.checkpoints, partial(_copy, target / "checkpoints"))
             for name in ("run.json", "config.toml"):
                 shutil.copyfile(run.path / name, target / name)
             if (run.path / FOLDER).is_dir():
                 shutil.copytree(run.path / FOLDER, target / FOLDER)
         except OSError as error:
             raise write_error(target, error) from error
+
+
+def _copy(folder: Path, checkpoint: Path) -> None:
+    """Copy a checkpoint into `folder`, whole or not at all."""
+    target = folder / checkpoint.name
+    try:
+        shutil.copytree(checkpoint, target)
+    except OSError:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
 
 
 def kept_parts(run: Run) -> dict[int, Run]:

@@ -99,17 +99,17 @@ class Run:
         Raises:
             RunError: there is no checkpoint yet, or it cannot be read.
         """
-        from gantool.engine.checkpoint import find_checkpoint, load_model
+        from gantool.engine.checkpoint import fill, read_newest, read_weights
         from gantool.engine.devices import pick_device
         from gantool.engine.trainer import build
 
-        found = find_checkpoint(self.dir.checkpoints, say)
+        found = read_newest(self.dir.checkpoints, read_weights, say)
         if found is None:
             raise RunError(f"{self.id} has no checkpoint yet.", f"Train it with: gantool resume {self.path}")
-        path, state = found
+        weights, state = found
         model = self.new_model(pick_device(device))
         build(model, state.stage)
-        load_model(path, model)
+        fill(model, weights, self.path)
         unfinished = len(model.stages()) - state.stage - int(state.stage_end)
         if unfinished:
             say(f"{self.id} is not finished: using it as it was at {model.stages()[state.stage].name}.")

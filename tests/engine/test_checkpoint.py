@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import gantool.files
-from gantool.engine.checkpoint import KEEP, find_checkpoint
+from gantool.engine.checkpoint import KEEP, find_checkpoint, read_newest, read_weights
 from gantool.engine.rundir import RunDir
 from gantool.errors import Interrupted, RunError
 
@@ -43,6 +43,54 @@ def test_the_last_rolling_ones_and_every_stages_end_are_kept(toy, tmp_path) -> N
     toy.trainer(path).fit()
     assert [n for n in names(path) if n.endswith("-end")] == [f"step-00000{n}-end" for n in ("07", "12", "18")]
     assert KEEP == 2
+
+
+def test_a_checkpoint_that_is_removed_while_it_is_read(toy, tmp_path) -> None:
+    """Its training process goes on and saves: the next one is read."""
+    path = tmp_path / "run"
+    stop_after(toy.trainer(path), 4)
+    read: list[str] = []
+
+    def weights(checkpoint):
+        read.append(checkpoint.name)
+        if len(read) == 1:
+            stop_after(toy.trainer(path), 6)
+        return read_weights(checkpoint)
+
+    found = read_newest(path / "checkpoints", weights)
+    assert found is not None
+    assert found[1].total == 6
+    assert read == ["step-0000004", "step-0000006"]
+    assert found[0].keys() == read_weights(path / "checkpoints" / "step-0000006").keys()
+
+
+def test_what_cannot_be_read_and_is_still_there_is_an_error(toy, tmp_path) -> None:
+    path = tmp_path / "run"
+    stop_after(toy.trainer(path), 4)
+
+    def weights(checkpoint):
+        (checkpoint / "model.safetensors").unlink()
+        return read_weights(checkpoint)
+
+    with pytest.raises(RunError, match=r"model\.safetensors cannot be read: No such file"):
+        read_newest(path / "checkpoints", weights)
+
+
+def test_old_checkpoints_go_at_once(toy, tmp_path, monkeypatch) -> None:
+    """Who lists them meanwhile never finds half of one."""
+    path = tmp_path / "run"
+    stop_after(toy.trainer(path), 3)
+    unlink, halves = os.unlink, []
+
+    def watched(*args, **options):
+        unlink(*args, **options)
+        kept = [folder for folder in (path / "checkpoints").glob("step-*") if folder.suffix != ".tmp"]
+        halves.append([len(list(folder.iterdir())) for folder in kept])
+
+    monkeypatch.setattr(os, "unlink", watched)
+    stop_after(toy.trainer(path), 5)
+    assert len(halves) >= 8  # two were removed
+    assert {count for look in halves for count in look} == {4}
 
 
 def test_the_names_of_many_steps_are_sorted_as_numbers(toy, tmp_path) -> None:

@@ -1,14 +1,17 @@
 """What is said of a set is what the test put into it; what is packed is what training sees."""
 
 import json
-import tracemalloc
+import weakref
 import zipfile
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gantool.data import pictures
+from gantool.data.decode import decode_picture
 from gantool.data.labelled import open_labelled
+from gantool.data.pictures import cores
 from gantool.data.squares import square
 from gantool.errors import DataError, RunError, UsageError
 from gantool.tasks.data_check import check_data
@@ -136,19 +139,23 @@ def test_a_set_of_which_nothing_is_usable(tmp_path):
     assert found.smallest is None
 
 
-def test_the_memory_does_not_grow_with_the_pictures(tmp_path):
-    def peak(count):
-        root = tmp_path / str(count)
-        for k in range(count):
-            save(root / f"{k}.png", np.full((300, 300, 3), k, np.uint8))
-        tracemalloc.start()
-        check_data(root)
-        used = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return used
+def test_the_memory_does_not_grow_with_the_pictures(tmp_path, monkeypatch):
+    """Decoded pictures that live at one time are few, however many there are."""
+    alive, most, count = set(), 0, 160
 
-    peak(2)
-    assert peak(160) < peak(40) + 10 * 270_000  # bytes of ten pictures
+    def decode(*args, **options):
+        nonlocal most
+        pixels, notes = decode_picture(*args, **options)
+        alive.add(id(pixels))
+        weakref.finalize(pixels, alive.discard, id(pixels))
+        most = max(most, len(alive))
+        return pixels, notes
+
+    for k in range(count):
+        save(tmp_path / f"{k}.png", np.full((30, 30, 3), k, np.uint8))
+    monkeypatch.setattr(pictures, "decode_picture", decode)
+    assert check_data(tmp_path).usable == count
+    assert 1 < most <= 2 * min(8, cores()) + 2  # those that wait, the one looked at, the one before it
 
 
 def test_what_is_packed_is_what_training_sees(zoo, tmp_path):
