@@ -316,6 +316,25 @@ class SuperResolves(Protocol):
 
 
 @runtime_checkable
+class Enlarges(Protocol):
+    """Can enlarge any picture by its factor, with detail learnt from others."""
+
+    @property
+    def factor(self) -> int:
+        """How many times longer each side becomes."""
+        ...
+
+    @property
+    def reach(self) -> int:
+        """How far from a pixel of the small picture lie, at most, those that what becomes of it depends on."""
+        ...
+
+    def enlarge(self, images: Tensor) -> Tensor:
+        """(N, 3, H, W) in [-1, 1] to (N, 3, factor H, factor W), about in [-1, 1]."""
+        ...
+
+
+@runtime_checkable
 class Reconstructs(Protocol):
     """Trains on one picture and has noise that gives that picture back."""
 
