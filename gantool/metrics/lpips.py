@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gantool.data.imported import read_pth
 from gantool.errors import DataError
 from gantool.metrics.pairs import PairMean, random_pairs
+from gantool.nn.backbone import convolutions, fits, read_weights
 from gantool.nn.vision import models
 
 
@@ -83,7 +82,8 @@ class Lpips(nn.Module):
             raise ValueError(f"net is one of {', '.join(BACKBONES)}, got {net!r}")
         self.net = net
         self.backbone = BACKBONES[net]
-        self.features = _features(self.backbone, backbone, names[0])
+        what = f"torchvision's {self.backbone.title}"
+        self.features = convolutions(self.backbone.build, self.backbone.ends[-1], backbone, names[0], what)
         self.heads = nn.ParameterList(_heads(self.backbone, heads, names[1]))
         self.register_buffer("shift", torch.tensor(SHIFT).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("scale", torch.tensor(SCALE).view(1, 3, 1, 1), persistent=False)
@@ -101,7 +101,7 @@ class Lpips(nn.Module):
         Raises:
             DataError: a file is missing, unreadable or of something else.
         """
-        return cls(net, _read(backbone), _read(heads), names=(str(backbone), str(heads))).to(device)
+        return cls(net, read_weights(backbone), read_weights(heads), names=(str(backbone), str(heads))).to(device)
 
     def layers(self, pictures: Tensor) -> list[Tensor]:
         """The features (N, C, h, w) of the compared layers, of pictures (N, 3, H, W) in [-1, 1]."""
@@ -193,47 +193,13 @@ def unit_length(features: Tensor) -> Tensor:
     return features / (norm + EPS)
 
 
-def _features(backbone: Backbone, state: Mapping[str, Tensor], name: str) -> nn.Sequential:
-    """The layers up to the last compared one, with the weights of a state_dict."""
-    with torch.device("meta"):  # the fully connected layers of VGG16 would take seconds and half a gigabyte
-        network = backbone.build(weights=None)
-    features: nn.Sequential = network.features[: backbone.ends[-1]]  # type: ignore[assignment,index]
-    fitting = {}
-    for key, wanted in features.state_dict().items():
-        found = state.get(f"features.{key}")
-        _fits(found, wanted.shape, f"features.{key}", name, f"torchvision's {backbone.title}")
-        assert found is not None
-        fitting[key] = found.float()
-    features.load_state_dict(fitting, assign=True)
-    return features
-
-
 def _heads(backbone: Backbone, state: Mapping[str, Tensor], name: str) -> list[nn.Parameter]:
     heads = []
     for layer, channels in enumerate(backbone.channels):
         key = f"lin{layer}.model.1.weight"
-        found = state.get(key)
-        _fits(found, (1, channels, 1, 1), key, name, f"LPIPS's heads of {backbone.title}")
-        assert found is not None
+        found = fits(state.get(key), (1, channels, 1, 1), key, name, f"LPIPS's heads of {backbone.title}")
         heads.append(nn.Parameter(found.float()))
     return heads
-
-
-def _fits(found: Any, shape: Sequence[int], key: str, name: str, what: str) -> None:
-    if not isinstance(found, Tensor):
-        raise DataError(f"{name} does not hold {what}: there is no {key}.", "Give the published file of that network.")
-    if found.shape != torch.Size(shape):
-        raise DataError(
-            f"{name} does not hold {what}: {key} is {tuple(found.shape)} instead of {tuple(shape)}.",
-            "Give the published file of that network.",
-        )
-
-
-def _read(path: Path) -> Mapping[str, Tensor]:
-    content = read_pth(path)
-    if not isinstance(content, Mapping):
-        raise DataError(f"{path} holds no weights by name.", "Give a state_dict saved by torch.save.")
-    return content
 
 
 def _same_size(a: Tensor, b: Tensor) -> None:
