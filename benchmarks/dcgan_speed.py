@@ -22,7 +22,7 @@ import torch
 from timing import machine, seconds
 from torch import Tensor, nn
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.devices import device_name, keep_freed_memory, pick_device
 from gantool.engine.model import Context, GanModel
 from gantool.families.dcgan.config import DCGANConfig

@@ -24,7 +24,7 @@ from PIL import Image, ImageFilter
 from timing import machine
 
 from gantool.data.labelled import LabelledPictures, open_labelled
-from gantool.data.set_options import SetOptions
+from gantool.data.set_options import SquareOptions
 from gantool.data.training_set import TrainingSet
 from gantool.engine.devices import device_name, pick_device, synchronize
 
@@ -86,7 +86,7 @@ def measure(
     """Pictures per second of the kinds of epoch, and milliseconds that a step waits."""
 
     def opened(**more: object) -> TrainingSet:
-        return TrainingSet(source, SetOptions(**options, **more, workers=threads), seed=0)  # type: ignore[arg-type]
+        return TrainingSet(source, SquareOptions(**options, **more, workers=threads), seed=0)  # type: ignore[arg-type]
 
     found = {}
     with opened(cache=0) as data:

@@ -6,35 +6,55 @@ import threading
 import warnings
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from queue import Empty, SimpleQueue
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gantool.data.cache import Squares
-from gantool.data.decode import Pixels
-from gantool.data.order import FLIP, LEFT, TOP, Order, uniform
+from gantool.data.order import Order
 
 _AHEAD = 3  # batches being prepared while one is used
 _JOB = 8  # pictures that a thread decodes in one go, at most
 _LOOK = 0.3  # seconds after which an idle thread looks whether Python is ending
 
 Indices = NDArray[np.int64]
+Into = Mapping[str, NDArray[Any]]
+
+
+class Maker(Protocol):
+    """Makes the parts of batches; several threads may ask at once."""
+
+    @property
+    def arrays(self) -> Mapping[str, tuple[tuple[int, ...], torch.dtype]]:
+        """What a picture becomes: the shape and type of each array, by its name."""
+        ...
+
+    def ready(self, indices: Indices) -> bool:
+        """Whether all of these pictures are in memory, so that sharing out the work gains nothing."""
+        ...
+
+    def make(self, start: int, indices: Indices, into: Into) -> None:
+        """Write pictures `indices`, the numbers `start` and on of the sequence, into the rows of `into`.
+
+        Raises:
+            DataError: not one picture can be read any more.
+        """
+        ...
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A process's part of a batch: `images` (n, C, H, W) uint8 and `labels` (n,) int64, and the jobs that fill them."""
+    """A process's part of a batch: `arrays`, with a row a picture, and the jobs that fill them."""
 
     position: int
-    images: torch.Tensor
-    labels: torch.Tensor | None
+    arrays: dict[str, torch.Tensor]
     jobs: list[Future[None]]
 
 
@@ -42,34 +62,21 @@ class Ahead:
     """The part of each batch that process `rank` of `world` trains on, by the batch's place in the sequence.
 
     Args:
-        squares: the pictures.
-        labels: of those in the source of `squares`, or None.
-        size: side of the pictures trained on; where those of `squares` are larger, random parts are cut out.
-        flip: mirror half of the pictures.
-        seed: of order, flips and places.
+        maker: of the pictures.
+        length: how many there are.
+        seed: of their order.
         batch: pictures over all processes; `world` divides it.
         rank, world: which of how many processes this is.
         threads: that prepare.
     """
 
     def __init__(
-        self,
-        squares: Squares,
-        labels: Indices | None,
-        *,
-        size: int,
-        flip: bool,
-        seed: int,
-        batch: int,
-        rank: int,
-        world: int,
-        threads: int,
+        self, maker: Maker, length: int, *, seed: int, batch: int, rank: int, world: int, threads: int
     ) -> None:
-        self._squares, self._labels, self._size, self._flip, self._seed = squares, labels, size, flip, seed
-        self._batch, self._count, self._rank = batch, batch // world, rank
+        self._maker, self._batch, self._count, self._rank = maker, batch, batch // world, rank
         # Pillow warns of odd metadata. Threads cannot silence it in turns: the filters belong to the process.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        self._order = Order(seed, len(squares.chosen))
+        self._order = Order(seed, length)
         self._workers = Workers(threads)
         self._queue: deque[Prepared] = deque()
         self._end = weakref.finalize(self, _end, self._workers, self._queue)
@@ -107,47 +114,20 @@ class Ahead:
 
     def _prepare(self, position: int, pin: bool) -> Prepared:
         """Begin a batch."""
-        count, channels, size = self._count, self._squares.channels, self._size
+        count = self._count
         start = position + self._rank * count
         indices = self._order.indices(start, count)
-        flip, top, left = (uniform(self._seed, stream, start, count) for stream in (FLIP, TOP, LEFT))
-        mirrored, places = (flip < 0.5) & self._flip, np.stack([top, left], axis=1)
-        images = torch.empty(count, channels, size, size, dtype=torch.uint8, pin_memory=pin)
-        labels = None if self._labels is None else torch.empty(count, dtype=torch.int64, pin_memory=pin)
-        batch = Prepared(position, images, labels, [])
-        at_once = count if self._squares.ready(indices) else min(_JOB, -(-count // self._workers.count))
+        arrays = {
+            name: torch.empty(count, *shape, dtype=kind, pin_memory=pin)
+            for name, (shape, kind) in self._maker.arrays.items()
+        }
+        batch = Prepared(position, arrays, [])
+        at_once = count if self._maker.ready(indices) else min(_JOB, -(-count // self._workers.count))
         for low in range(0, count, at_once):
             part = slice(low, low + at_once)
-            into = images[part].numpy()
-            job = partial(_fill, self._squares, indices[part], mirrored[part], places[part], into)
-            if labels is not None:
-                job = partial(job, labels[part].numpy(), self._labels)
-            batch.jobs.append(self._workers.submit(job))
+            into = {name: array[part].numpy() for name, array in arrays.items()}
+            batch.jobs.append(self._workers.submit(partial(self._maker.make, start + low, indices[part], into)))
         return batch
-
-
-def _fill(
-    squares: Squares,
-    indices: Indices,
-    mirrored: NDArray[np.bool_],
-    places: NDArray[np.float64],
-    images: Pixels,
-    labels: Indices | None = None,
-    labels_of: Indices | None = None,
-) -> None:
-    """Part of a batch: pictures to `images`, (n, C, size, size), and their labels to `labels`, (n,)."""
-    size = images.shape[-1]
-    if squares.side == size:
-        stands = squares.take(indices, images)
-    else:
-        whole = np.empty((*images.shape[:2], squares.side, squares.side), np.uint8)
-        stands = squares.take(indices, whole)
-        corners = (places * (squares.side - size + 1)).astype(np.int64)
-        for image, larger, (top, left) in zip(images, whole, corners, strict=True):
-            image[:] = larger[:, top : top + size, left : left + size]
-    images[mirrored] = images[mirrored, :, :, ::-1]
-    if labels is not None and labels_of is not None:
-        labels[:] = labels_of[squares.chosen[stands]]
 
 
 def _cancel(queue: deque[Prepared]) -> None:

@@ -1,199 +1,72 @@
-"""A set of pictures as an endless sequence of batches, the same for a seed however it is cut up or interrupted."""
+"""A set of pictures brought to equal squares, with their labels: what generators of pictures train on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gantool.data.ahead import Ahead
-from gantool.data.cache import Squares, free_memory, is_grey, reason
+from gantool.data.ahead import Into, Maker
+from gantool.data.batches import Batches
+from gantool.data.cache import Squares, is_grey, reason
 from gantool.data.decode import Pixels
-from gantool.data.order import permutation
-from gantool.data.pictures import cores
-from gantool.data.set_options import SetOptions
+from gantool.data.order import FLIP, LEFT, TOP, uniform
+from gantool.data.set_options import SquareOptions
 from gantool.data.squares import MARGIN
-from gantool.errors import DataError, UsageError
+from gantool.errors import DataError
 from gantool.family import DataShape
 
 if TYPE_CHECKING:
     from gantool.data.labelled import LabelledPictures
 
 _LOOKED_AT = 64  # pictures that tell grey from colour
-_NAMED = 5  # unreadable pictures that are told of one by one
-_MOST_THREADS = 16
-_REFERENCES = ("builtin:", "hf:")  # of data that have no path
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
-    """Pictures to train on.
-
-    Attributes:
-        images: (n, C, H, W) float32 in [-1, 1].
-        labels: (n,) int64, below the number of classes; None without classes.
-        given: (n, ...) what the generator is given beside noise and labels, such as a coarser picture; or None.
-    """
-
-    images: torch.Tensor
-    labels: torch.Tensor | None
-    given: torch.Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def chunk(self, count: int) -> Iterator[Batch]:
-        """`count` batches of equal size, of which `len` is a multiple."""
-        size = len(self) // count
-        for part in (slice(i * size, (i + 1) * size) for i in range(count)):
-            labels, given = (None if rows is None else rows[part] for rows in (self.labels, self.given))
-            yield Batch(self.images[part], labels, given)
-
-
-class TrainingSet:
-    """Batches of a set of pictures, decoded in threads ahead of use.
-
-    Number p of the sequence is picture p % N of the permutation of epoch p // N (`Order`): nothing is dropped, and a
-    batch may reach into the next epoch. Flips and places of crops depend on the seed and on p alone. Each of `world`
-    processes takes its consecutive part of every batch. A picture that cannot be read is replaced by the next one.
+class TrainingSet(Batches):
+    """Batches of a set of pictures, each brought to a square. See `Batches`.
 
     Args:
-        source: the pictures, and labels where there are any.
-        options: size, batch (over all processes) and the rest. With `limit`, a fixed choice of the pictures is used
-            that does not depend on the seed.
-        seed: of order, flips and crops, at least 0.
-        rank, world: which of how many processes this is, that share each batch.
-        beside: how many processes share memory and cores; None: those.
-        say: takes sentences for people, in the thread that calls `next`.
-
-    Attributes:
-        shape: size, channels and classes.
-        classes: their names, by label; empty if labels are not there or not wanted.
-        cached: whether all decoded pictures fit into the memory allowed.
-
-    Raises:
-        UsageError: the batch cannot be shared equally.
-        DataError: no picture can be read.
+        options: also how a picture becomes a square, of how many channels, and whether labels are used.
     """
 
-    def __init__(
-        self,
-        source: LabelledPictures,
-        options: SetOptions,
-        *,
-        seed: int,
-        rank: int = 0,
-        world: int = 1,
-        beside: int | None = None,
-        say: Callable[[str], None] = lambda _: None,
-    ) -> None:
-        if not 0 <= rank < world:
-            raise ValueError(f"rank {rank} of {world}")
-        beside = beside or world
-        if options.batch % world:
-            raise UsageError(
-                f"A batch of {options.batch} cannot be shared equally by {world} devices.",
-                f"Choose --batch as a multiple of {world}, or fewer --devices.",
-            )
-        self.source, self.options, self.seed, self.rank, self.world, self.say = source, options, seed, rank, world, say
-        chosen = _choose(len(source.pictures), options.limit)
-        channels = 1 if _trains_grey(source, chosen, options) else 3
+    def __init__(self, source: LabelledPictures, options: SquareOptions, **how: Any) -> None:
+        self.options = options
+        super().__init__(source, options, **how)
+
+    def maker(self, memory: float) -> Maker:
+        """See `Batches`. Raises DataError where there are no pictures, or none can be read."""
+        source, options = self.source, self.options
+        channels = 1 if _trains_grey(source, self.chosen, options) else 3
         self._labels = source.labels if options.labels == "auto" else None
-        self.classes: tuple[str, ...] = () if self._labels is None else tuple(source.classes)
+        self.classes = () if self._labels is None else tuple(source.classes)
         self.shape = DataShape(options.size, options.size, channels, len(self.classes))
         self.flips = (channels == 3 and not source.digits) if options.flip is None else options.flip
-        budget = free_memory() / 4 if options.cache is None else options.cache * 2**30
         random = options.crop == "random"
         self._squares = Squares(
             source,
-            chosen,
+            self.chosen,
             side=round(options.size * MARGIN) if random else options.size,
             channels=channels,
             crop="squash" if options.crop == "squash" else "centre",
-            memory=budget / beside,
+            memory=memory,
         )
-        self._ahead = Ahead(
-            self._squares,
-            self._labels,
-            size=options.size,
-            flip=self.flips,
-            seed=seed,
-            batch=options.batch,
-            rank=rank,
-            world=world,
-            threads=options.workers or min(_MOST_THREADS, max(1, cores() // beside)),
-        )
-        self._position = self._told = 0
-
-    def __len__(self) -> int:
-        """How many pictures an epoch has, those included that cannot be read."""
-        return len(self._squares.chosen)
-
-    @cached_property
-    def name(self) -> str:
-        """For a run: the name of the folder, or of the file without its extension."""
-        if self._path.startswith(_REFERENCES):
-            return self._path.split(":")[1].rpartition("/")[2]
-        path = Path(self._path)
-        return path.name if path.is_dir() else path.stem
+        return _SquareMaker(self._squares, self._labels, size=options.size, flip=self.flips, seed=self.seed)
 
     @property
     def cached(self) -> bool:
-        """Whether all decoded pictures fit into the memory allowed."""
+        """See `Batches`."""
         return self._squares.cached
 
     @property
     def skipped(self) -> list[tuple[str, str]]:
-        """Names and reasons of the pictures that could not be read so far, and that others stand for."""
+        """See `Batches`."""
         return list(self._squares.skipped)
 
-    @property
-    def epoch(self) -> float:
-        """How often the set has been gone through."""
-        return self._position / len(self)
-
-    @property
-    def position(self) -> int:
-        """Pictures drawn so far by all processes together. To set it is to go on from there."""
-        return self._position
-
-    @position.setter
-    def position(self, position: int) -> None:
-        if position < 0:
-            raise ValueError(f"position {position}")
-        self._position = position
-
-    def next(self, device: torch.device = torch.device("cpu")) -> Batch:
-        """This process's part of the next batch, on `device`; the batches after it are being prepared meanwhile.
-
-        Raises:
-            DataError: not one picture can be read any more.
-        """
-        found = self._ahead.get(self._position, pin=device.type == "cuda")
-        self._position += self.options.batch
-        self._tell()
-        images = found.images.to(device, non_blocking=True).float()  # bytes travel, a quarter of the floats
-        labels = None if found.labels is None else found.labels.to(device, non_blocking=True)
-        return Batch(images.div_(255).sub_(0.5).mul_(2), labels)
-
-    def _tell(self) -> None:
-        """Say which pictures could not be read, each once, and only the first few by name."""
-        for name, why in self._squares.skipped[self._told :]:
-            self._told += 1
-            if self._told <= _NAMED:
-                self.say(f"{name} cannot be read ({why}); the next picture takes its place.")
-            elif self._told == _NAMED + 1:
-                self.say("More pictures cannot be read; they are replaced, too, and counted at the end.")
-
     def pictures(self, indices: NDArray[np.int64]) -> Pixels:
-        """Pictures `indices` of the set as they are trained on, unmirrored, middle crops: (n, H, W, 3) uint8."""
+        """See `Batches`."""
         squares, size = self._squares, self.options.size
         found = np.empty((len(indices), self.shape.channels, squares.side, squares.side), np.uint8)
         squares.take(indices, found)
@@ -201,43 +74,10 @@ class TrainingSet:
         middle = found[:, :, edge : edge + size, edge : edge + size].transpose(0, 2, 3, 1)
         return np.ascontiguousarray(np.broadcast_to(middle, (*middle.shape[:3], 3)))
 
-    def spread(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
-        """Indices of at most `count` pictures spread evenly over the set, and their labels where there are any.
-
-        Labels are given here even if they are not trained on.
-        """
-        indices = np.unique(np.linspace(0, len(self) - 1, min(count, len(self))).astype(np.int64))
-        labels = self.source.labels
-        return indices, None if labels is None else labels[self._squares.chosen[indices]]
-
-    def close(self) -> None:
-        """End the threads; no batches come after it."""
-        if not self._ahead.close():
-            return
-        self._tell()
-        if (bad := len(self._squares.skipped)) > _NAMED:
-            self.say(f"{bad} of {len(self)} pictures could not be read, and others stood in for them.")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @cached_property
-    def _path(self) -> str:
-        label = self.source.pictures.label
-        return label if label.startswith(_REFERENCES) else str(Path(label).resolve())
-
     @property
     def notes(self) -> list[str]:
-        """What is done with the pictures, as short sentences."""
-        options, total = self.options, len(self.source.pictures)
-        notes = [*self.source.remarks]
-        if len(self) < total:
-            notes.append(f"{len(self)} of {total} pictures are used")
+        """See `Batches`."""
+        options, notes = self.options, self.used()
         if self._labels is None and self.source.labels is not None:
             notes.append("the labels are not used")
         height, width = self.source.size or (0, 1)
@@ -251,43 +91,57 @@ class TrainingSet:
 
     @property
     def counts(self) -> list[int]:
-        """How many pictures each class has."""
+        """See `Batches`."""
         if self._labels is None:
             return []
-        found = np.bincount(self._labels[self._squares.chosen], minlength=len(self.classes))
+        found = np.bincount(self._labels[self.chosen], minlength=len(self.classes))
         return [int(count) for count in found]
 
-    def describe(self) -> dict[str, Any]:
-        """What run.json keeps of the input."""
-        return {
-            "kind": "set",
-            "path": self._path,
-            "source": self.source.kind,
-            "sha256": self.source.digest(),
-            "pictures": len(self),
-            "classes": list(self.classes),
-            "counts": self.counts,
-            "width": self.shape.width,
-            "height": self.shape.height,
-            "channels": self.shape.channels,
-            "notes": self.notes,
-        }
 
-    def says(self) -> str:
-        """For people: where the pictures come from, how many there are, and what is done with them."""
-        classes = f", {len(self.classes)} classes" if self.classes else ""
-        size = f"{self.shape.width} × {self.shape.height} px"
-        return f"{self.source.pictures.label} ({len(self)} pictures{classes}, {size}; {'; '.join(self.notes)})"
+class _SquareMaker:
+    """Squares as (C, size, size) and their labels.
+
+    Args:
+        squares: the pictures.
+        labels: of those in the source of `squares`, or None.
+        size: side of the pictures trained on; where those of `squares` are larger, random parts are cut out.
+        flip: mirror half of the pictures.
+        seed: of flips and places.
+    """
+
+    def __init__(self, squares: Squares, labels: NDArray[np.int64] | None, *, size: int, flip: bool, seed: int) -> None:
+        self._squares, self._labels, self._size, self._flip, self._seed = squares, labels, size, flip, seed
+
+    @property
+    def arrays(self) -> Mapping[str, tuple[tuple[int, ...], torch.dtype]]:
+        """See `Maker`."""
+        found = {"images": ((self._squares.channels, self._size, self._size), torch.uint8)}
+        return found if self._labels is None else {**found, "labels": ((), torch.int64)}
+
+    def ready(self, indices: NDArray[np.int64]) -> bool:
+        """See `Maker`."""
+        return self._squares.ready(indices)
+
+    def make(self, start: int, indices: NDArray[np.int64], into: Into) -> None:
+        """See `Maker`."""
+        images, size, count = into["images"], self._size, len(indices)
+        flip, top, left = (uniform(self._seed, stream, start, count) for stream in (FLIP, TOP, LEFT))
+        if self._squares.side == size:
+            stands = self._squares.take(indices, images)
+        else:
+            whole = np.empty((*images.shape[:2], self._squares.side, self._squares.side), np.uint8)
+            stands = self._squares.take(indices, whole)
+            corners = (np.stack([top, left], 1) * (self._squares.side - size + 1)).astype(np.int64)
+            for image, larger, (y, x) in zip(images, whole, corners, strict=True):
+                image[:] = larger[:, y : y + size, x : x + size]
+        if self._flip:
+            mirrored = flip < 0.5
+            images[mirrored] = images[mirrored, :, :, ::-1]
+        if self._labels is not None:
+            into["labels"][:] = self._labels[self._squares.chosen[stands]]
 
 
-def _choose(total: int, limit: int | None) -> NDArray[np.int64]:
-    """Indices of the pictures that are used: all, or a fixed choice spread over the set, and so over its classes."""
-    if limit is None or limit >= total:
-        return np.arange(total, dtype=np.int64)
-    return np.sort(permutation(0, 0, total)[:limit])
-
-
-def _trains_grey(source: LabelledPictures, chosen: NDArray[np.int64], options: SetOptions) -> bool:
+def _trains_grey(source: LabelledPictures, chosen: NDArray[np.int64], options: SquareOptions) -> bool:
     """Whether to train on one channel; to find out, looks at a sample of the pictures.
 
     Raises:

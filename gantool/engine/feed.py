@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from gantool.data.training_set import Batch, TrainingSet
+from gantool.data.batches import Batch, Batches
 
 
 class Feed:
@@ -19,7 +19,7 @@ class Feed:
         labels: hand on the labels, too.
     """
 
-    def __init__(self, data: TrainingSet, device: torch.device, *, labels: bool) -> None:
+    def __init__(self, data: Batches, device: torch.device, *, labels: bool) -> None:
         self.data, self.device, self.labels = data, device, labels
 
     @property

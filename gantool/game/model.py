@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.model import Context, GanModel, Metrics, Stage
 from gantool.errors import UsageError
 from gantool.family import DataShape

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from gantool.data.set_options import SetOptions
+from gantool.data.set_options import SquareOptions
 from gantool.errors import ConfigError
 from gantool.nn.policies import parse_policy
 from gantool.options import opt
@@ -18,7 +18,7 @@ BURST_FIRST, BURST_EVERY = 25, 500
 
 
 @dataclass(frozen=True, kw_only=True)
-class GameConfig(SetOptions):
+class GameConfig(SquareOptions):
     """Options that all families of the game have; names follow the papers where they name them."""
 
     steps: int = opt(25_000, "generator updates", ge=1)

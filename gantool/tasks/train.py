@@ -14,10 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from gantool import registry
+from gantool.data.batches import Batches
 from gantool.data.decode import Pixels
 from gantool.data.image import Picture, load_picture, to_uint8
 from gantool.data.single_image import FineTuning, SingleImage
-from gantool.data.training_set import TrainingSet
 from gantool.engine.callbacks import Previews, Sheets
 from gantool.engine.devices import enough_memory, keep_freed_memory, pick_device, versions
 from gantool.engine.rundir import RunDir, now
@@ -298,7 +298,7 @@ def fit(
 def observers(run: Run, model: GanModel, source: Data, say: Say) -> list[Callback]:
     """What draws, measures and warns while a model trains."""
     found: list[Callback] = [Previews(run.dir, say)]
-    if isinstance(source, TrainingSet):
+    if isinstance(source, Batches):
         every = run.settings.preview_every
         found.append(Sheets(run.dir, model, every, say))
         if model.complete:
@@ -306,7 +306,7 @@ def observers(run: Run, model: GanModel, source: Data, say: Say) -> list[Callbac
     return [*found, *scores(run, model, source, say)]
 
 
-def reals_of(source: TrainingSet, model: GanModel) -> Reals:
+def reals_of(source: Batches, model: GanModel) -> Reals:
     """Pictures of the set, as many as are asked for, as the model sees them, and their labels."""
 
     def reals(count: int) -> tuple[Pixels, Any]:

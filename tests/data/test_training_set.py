@@ -21,7 +21,7 @@ from gantool.data.image import to_tensor
 from gantool.data.labelled import open_labelled
 from gantool.data.order import Order, permutation, splitmix64, uniform
 from gantool.data.pictures import Item
-from gantool.data.set_options import SetOptions
+from gantool.data.set_options import SquareOptions
 from gantool.data.squares import square
 from gantool.data.training_set import TrainingSet
 from gantool.errors import DataError, UsageError
@@ -75,7 +75,7 @@ def opened():
     sets = []
 
     def make(source, *, seed=5, rank=0, world=1, say=lambda _: None, **options):
-        chosen = SetOptions(**({"size": SIDE, "batch": 4} | options))
+        chosen = SquareOptions(**({"size": SIDE, "batch": 4} | options))
         sets.append(TrainingSet(source, chosen, seed=seed, rank=rank, world=world, say=say))
         return sets[-1]
 
@@ -426,7 +426,7 @@ def test_seeking_drops_what_was_ahead(opened):
 
 
 def test_no_thread_outlives_its_set():
-    data = TrainingSet(marked_set(50, seconds=0.001), SetOptions(size=SIDE, batch=4, workers=3), seed=0)
+    data = TrainingSet(marked_set(50, seconds=0.001), SquareOptions(size=SIDE, batch=4, workers=3), seed=0)
     data.next()
     assert len(loaders()) == 3
     assert not any(thread.daemon for thread in loaders())  # Python may abort when it ends while such ones decode
@@ -434,10 +434,10 @@ def test_no_thread_outlives_its_set():
     assert loaders() == []
     with pytest.raises(ValueError, match="closed"):
         data.next()
-    with TrainingSet(marked_set(50), SetOptions(size=SIDE, batch=4, workers=3), seed=0) as data:
+    with TrainingSet(marked_set(50), SquareOptions(size=SIDE, batch=4, workers=3), seed=0) as data:
         data.next()
     assert loaders() == []
-    data = TrainingSet(marked_set(50), SetOptions(size=SIDE, batch=4, workers=3), seed=0)
+    data = TrainingSet(marked_set(50), SquareOptions(size=SIDE, batch=4, workers=3), seed=0)
     data.next()
     del data
     wait_until(lambda: loaders() == [])
@@ -472,12 +472,12 @@ SCRIPT = """
 import sys, time
 sys.path.insert(0, "tests/data")
 from test_training_set import SIDE, marked_set
-from gantool.data.set_options import SetOptions
+from gantool.data.set_options import SquareOptions
 from gantool.data.training_set import TrainingSet
 source = marked_set(1000)
 read = source.read
 source.read = lambda index: (time.sleep(0.1 * (source.reads.total() > 300)), read(index))[1]
-data = TrainingSet(source, SetOptions(size=SIDE, batch=250, workers=4), seed=0)
+data = TrainingSet(source, SquareOptions(size=SIDE, batch=250, workers=4), seed=0)
 data.next()
 print(time.time(), flush=True)
 """

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.model import Context
 from gantool.errors import RunError, UsageError
 from gantool.families.acgan.config import ACGANConfig

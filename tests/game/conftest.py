@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.model import Context
 from gantool.families.dcgan.config import DCGANConfig
 from gantool.families.dcgan.model import DCGAN

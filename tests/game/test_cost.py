@@ -6,7 +6,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.model import Context
 from gantool.families.acgan.config import ACGANConfig
 from gantool.families.acgan.model import ACGAN

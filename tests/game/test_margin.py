@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.model import Context
 from gantool.engine.world import World
 from gantool.errors import ConfigError

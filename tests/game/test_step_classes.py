@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.model import Context
 from gantool.families.acgan.config import ACGANConfig
 from gantool.families.acgan.model import ACGAN

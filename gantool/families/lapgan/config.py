@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, TypeVar, cast, get_args
 
-from gantool.data.set_options import SetOptions
+from gantool.data.set_options import SquareOptions
 from gantool.errors import ConfigError
 from gantool.family import Preset
 from gantool.game.options import GameConfig
@@ -19,7 +19,7 @@ SMALLEST = 2  # pixels a side that the coarsest level may have
 COARSEST = 8  # where halving ends when nobody says which levels there are, as in the CIFAR-10 recipes
 MOST = 8  # levels
 
-FOR_ALL = {*(field.name for field in fields(SetOptions)), "steps", "epochs", "accumulate"}
+FOR_ALL = {*(field.name for field in fields(SquareOptions)), "steps", "epochs", "accumulate"}
 """Options that a level cannot have for itself: the data is read once for all; steps have an option of their own."""
 
 Arch = Literal["mlp", "conv", "deep", "dcgan"]

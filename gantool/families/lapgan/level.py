@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from gantool.data.training_set import Batch
+from gantool.data.batches import Batch
 from gantool.engine.model import Context, GanModel, Stage
 from gantool.errors import UsageError
 from gantool.families.lapgan.config import LAPGANConfig, Rung

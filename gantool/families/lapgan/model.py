@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from gantool.data.training_set import Batch, TrainingSet
+from gantool.data.batches import Batch, Batches
 from gantool.engine.feed import Feed
 from gantool.engine.model import Context, GanModel, Metrics, Stage
 from gantool.errors import RunError, UsageError
@@ -288,12 +288,12 @@ class LAPGAN(Sampling, GanModel):
         return there == sorted(there, reverse=True)
 
 
-def _pixels(data: TrainingSet, indices: NDArray[np.int64], channels: int) -> Tensor:
+def _pixels(data: Batches, indices: NDArray[np.int64], channels: int) -> Tensor:
     """(N, C, S, S) uint8."""
     return torch.from_numpy(data.pictures(indices)[..., :channels].copy()).permute(0, 3, 1, 2)
 
 
-def _units(data: TrainingSet, channels: int) -> tuple[Tensor, Tensor]:
+def _units(data: Batches, channels: int) -> tuple[Tensor, Tensor]:
     """Mean and deviation of each channel (C,), of pictures spread over the set, a few at a time."""
     indices, _ = data.spread(MEASURED)
     sums, count = torch.zeros(2, channels, dtype=torch.float64), 0

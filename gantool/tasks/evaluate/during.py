@@ -19,7 +19,7 @@ from gantool.tasks.evaluate.result import Findings
 from gantool.tasks.sample import MOST
 
 if TYPE_CHECKING:
-    from gantool.data.training_set import TrainingSet
+    from gantool.data.batches import Batches
     from gantool.engine.model import GanModel
     from gantool.settings import Settings
     from gantool.tasks.runs import Run
@@ -37,9 +37,7 @@ class Scores:
     weights, bit for bit, as one without. A measurement that fails is said, and costs nothing else.
     """
 
-    def __init__(
-        self, run: Run, model: GanModel, data: SingleImage | TrainingSet, settings: Settings, say: Say
-    ) -> None:
+    def __init__(self, run: Run, model: GanModel, data: SingleImage | Batches, settings: Settings, say: Say) -> None:
         self.run, self.model, self.data, self.say = run, model, data, say
         self.schedule = parse_schedule(settings.eval)
         self.n = settings.eval_samples

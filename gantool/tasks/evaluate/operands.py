@@ -23,8 +23,8 @@ from gantool.tasks.runs import runs as all_runs
 from gantool.tasks.sample import MOST, check_seeds
 
 if TYPE_CHECKING:
+    from gantool.data.batches import Batches
     from gantool.data.image import Pixels
-    from gantool.data.training_set import TrainingSet
     from gantool.engine.model import GanModel
 
 AT_ONCE = 2**22  # pixels drawn in one go
@@ -151,7 +151,7 @@ class TrainedSet:
 
     skip_bad = False
 
-    def __init__(self, label: str, data: TrainingSet, most: int) -> None:
+    def __init__(self, label: str, data: Batches, most: int) -> None:
         self.label, self._data = label, data
         self._indices = data.spread(most)[0]
         self.names: Sequence[str] = [str(index) for index in self._indices]
