@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from PIL import Image, ImageFile
 from gantool.errors import ConfigError, DataError
 
 Pixels = NDArray[np.uint8]
+Level = TypeVar("Level", bound=np.generic)
 Colour = tuple[int, int, int]
 
 # What is read. Never EPS, which runs Ghostscript, nor formats without a signature.
@@ -54,8 +55,8 @@ def decode_picture(
     Raises:
         DataError: not a picture, damaged, cut off, too large or too small; sizes are checked before decoding.
     """
-    with _decoding(path), _open(path, data) as image:
-        _check_size(path, image.size, max_pixels, min_side)
+    with decoding(path), open_header(path, data) as image:
+        check_size(path, image.size, max_pixels, min_side)
         return _decode(path, image, data, colour)
 
 
@@ -65,7 +66,7 @@ def is_jpeg(data: bytes) -> bool:
 
 
 @contextmanager
-def _decoding(path: Path) -> Iterator[None]:
+def decoding(path: Path) -> Iterator[None]:
     """Whatever a decoder raises on bad data (they raise everything) becomes one DataError; warnings go."""
     try:
         with _quiet():
@@ -98,7 +99,7 @@ def _quiet() -> Iterator[None]:
         yield
 
 
-def _open(path: Path, data: bytes) -> Image.Image:
+def open_header(path: Path, data: bytes) -> Image.Image:
     """Read the header only. Not `Image.open`: its size limit is a global that other code may rely on."""
     Image.init()
     seems = _seems(data)
@@ -135,7 +136,8 @@ def _seems(data: bytes) -> str:
     return "a web page" if "<html" in text or "<!doctype html" in text else "a text file"
 
 
-def _check_size(path: Path, size: tuple[int, int], max_pixels: int, min_side: int) -> None:
+def check_size(path: Path, size: tuple[int, int], max_pixels: int, min_side: int) -> None:
+    """Raises DataError where a picture of `size` (width, height) is too large, too small, or has no pixels."""
     width, height = size
     if width * height > max_pixels:
         scale = (max_pixels / (width * height)) ** 0.5
@@ -153,7 +155,7 @@ def _check_size(path: Path, size: tuple[int, int], max_pixels: int, min_side: in
         )
 
 
-def _load(image: Image.Image) -> None:
+def load_whole(image: Image.Image) -> None:
     """Decode all of it, even if some library has told Pillow to accept cut-off files."""
     if not ImageFile.LOAD_TRUNCATED_IMAGES:
         image.load()
@@ -172,21 +174,21 @@ def _decode(path: Path, image: Image.Image, data: bytes, colour: Colour) -> tupl
     if frames > 1:
         notes.append(f"first of {frames} frames used")
     is_tiff = image.format == "TIFF"
-    turn = _orientation(image) if is_tiff else 1  # Pillow turns a TIFF, and no other, while loading it
-    _load(image)
+    turn = orientation_of(image) if is_tiff else 1  # Pillow turns a TIFF, and no other, while loading it
+    load_whole(image)
     if image.mode.startswith("I") or image.mode == "F":
         pixels = _deep_grey(path, image, colour, notes)
     else:
         pixels = _colour(path, image, data, colour, notes)
     if not is_tiff:
-        turn = _orientation(image)
-        pixels = _turn(pixels, turn)
+        turn = orientation_of(image)
+        pixels = turned(pixels, turn)
     if turn != 1:
         notes.append("turned as its EXIF orientation says")
     return np.array(pixels, np.uint8, order="C"), notes
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     """EXIF orientation 1 to 8; 1 (upright) if there is none or it cannot be read."""
     try:
         value = image.getexif().get(_ORIENTATION, 1)
@@ -195,8 +197,8 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def _turn(pixels: Pixels, orientation: int) -> Pixels:
-    """Undo an EXIF orientation (EXIF 2.3, tag 0x0112: where the 0th row and column were seen)."""
+def turned(pixels: NDArray[Level], orientation: int) -> NDArray[Level]:
+    """(H, W, C) with an EXIF orientation undone (EXIF 2.3, tag 0x0112: where the 0th row and column were seen)."""
     if orientation >= 5:  # rows were seen as columns
         pixels = pixels.transpose(1, 0, 2)
     if orientation in (2, 3, 6, 7):
@@ -210,10 +212,10 @@ def _deep_grey(path: Path, image: Image.Image, colour: Colour, notes: list[str])
     """Grey with more than 8 bits (modes I;16*, I, F), which Pillow's own convert would clip at 255."""
     values = np.asarray(image)
     if image.mode.startswith("I;16") or image.format in ("PNG", "PPM"):
-        bits = int(max(_tag(image, _TIFF_BITS, (16,))))
+        bits = int(max(tiff_tag(image, _TIFF_BITS, (16,))))
         white = (1 << bits) - 1
         grey = (values.astype(np.uint32) * 255 + white // 2) // white
-        if _tag(image, _TIFF_PHOTOMETRIC) == 0:  # white is zero
+        if tiff_tag(image, _TIFF_PHOTOMETRIC) == 0:  # white is zero
             grey = 255 - grey
         notes.append(f"{bits}-bit reduced to 8 bits")
     else:
@@ -237,7 +239,7 @@ def _deep_grey(path: Path, image: Image.Image, colour: Colour, notes: list[str])
 def _colour(path: Path, image: Image.Image, data: bytes, colour: Colour, notes: list[str]) -> Pixels:
     """All modes of up to 8 bits per channel as Pillow gives them."""
     mode = image.mode
-    bits = _bits(image, data)
+    bits = bits_of(image, data)
     if bits > 8:
         notes.append(f"{bits}-bit reduced to 8 bits")  # by Pillow, which keeps the high byte
     if mode in ("P", "PA"):
@@ -269,14 +271,14 @@ def _colour(path: Path, image: Image.Image, data: bytes, colour: Colour, notes: 
     return np.asarray(canvas)
 
 
-def _bits(image: Image.Image, data: bytes) -> int:
+def bits_of(image: Image.Image, data: bytes) -> int:
     """Bits per channel in the file, as far as PNG and TIFF headers say; else 8."""
     if image.format == "PNG":
         return data[24]  # IHDR always comes first
-    return int(max(_tag(image, _TIFF_BITS, (8,))))
+    return int(max(tiff_tag(image, _TIFF_BITS, (8,))))
 
 
-def _tag(image: Image.Image, number: int, default: Any = None) -> Any:
+def tiff_tag(image: Image.Image, number: int, default: Any = None) -> Any:
     """A TIFF tag; the default for other formats."""
     tags = getattr(image, "tag_v2", None)
     return default if tags is None else tags.get(number, default)

@@ -625,7 +625,7 @@ def test_whatever_a_decoder_raises(tmp_path, error, monkeypatch):
     def fail(_):
         raise error
 
-    monkeypatch.setattr(decode, "_load", fail)
+    monkeypatch.setattr(decode, "load_whole", fail)
     path = tmp_path / "a.png"
     path.write_bytes(encoded(Image.fromarray(noise()), "PNG"))
     reason = "'bad'" if isinstance(error, KeyError) else "bad"
@@ -644,7 +644,7 @@ def test_memory_and_bombs_while_decoding(tmp_path, error, sentence, monkeypatch)
     def fail(_):
         raise error
 
-    monkeypatch.setattr(decode, "_load", fail)
+    monkeypatch.setattr(decode, "load_whole", fail)
     path = tmp_path / "a.png"
     path.write_bytes(encoded(Image.fromarray(noise()), "PNG"))
     check_refused(path, sentence)
