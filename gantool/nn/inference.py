@@ -19,15 +19,23 @@ TALL = 5  # rows of a kernel; with fewer, adding up its rows costs what it saves
 def prepare_for_inference(network: Network) -> Network:
     """A copy of `network` in evaluation mode that computes the same faster; the network itself stays as it is.
 
-    Batch norm is folded into the convolution before it. On a CPU, convolutions to few channels with large kernels
-    become `RowConv2d`, and weights lie channels last, as the library's fastest kernels want them. An SRResNet takes
-    about half the time there.
-
-    A batch norm is taken to follow a convolution that stands right before it among the children of the same module;
-    so the two must be applied one after the other, and the convolution for nothing else.
+    See `fold_norms` and `row_by_row`. On a CPU weights lie channels last, as the library's fastest kernels want them;
+    pictures may come in any layout. An SRResNet takes about half the time there.
     """
     network = copy.deepcopy(network).eval().requires_grad_(False)
-    on_cpu = all(weight.device.type == "cpu" for weight in network.parameters())
+    fold_norms(network)
+    if all(weight.device.type == "cpu" for weight in network.parameters()):
+        row_by_row(network)
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+def fold_norms(network: nn.Module) -> None:
+    """Put each batch norm, which must be in evaluation mode, into the convolution before it, in place.
+
+    It is taken to follow a convolution that stands right before it among the children of the same module; so the two
+    must be applied one after the other, and the convolution for nothing else.
+    """
     for module in list(network.modules()):
         before: tuple[str, nn.Module] | None = None
         for name, child in list(module.named_children()):
@@ -35,13 +43,17 @@ def prepare_for_inference(network: Network) -> Network:
                 setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
                 setattr(module, name, nn.Identity())
             before = name, child
-    if on_cpu:
-        for module in network.modules():
-            for name, child in list(module.named_children()):
-                if isinstance(child, nn.Conv2d) and RowConv2d.pays(child):
-                    setattr(module, name, RowConv2d.like(child))
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+
+
+def row_by_row(network: nn.Module) -> None:
+    """Make convolutions to few channels with large kernels `RowConv2d`, in place; their parameters stay the same ones.
+
+    A training step of an SRResNet takes a sixth less time on a CPU.
+    """
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, nn.Conv2d) and RowConv2d.pays(child):
+                setattr(module, name, RowConv2d.like(child))
 
 
 class RowConv2d(nn.Conv2d):
@@ -75,7 +87,9 @@ class RowConv2d(nn.Conv2d):
         return made
 
     def forward(self, input: Tensor) -> Tensor:
-        """(N, C, H, W) to (N, outputs, H, W)."""
+        """(N, C, H, W) to (N, outputs, H, W); on other devices than a CPU as `nn.Conv2d` does it."""
+        if input.device.type != "cpu":
+            return super().forward(input)
         outputs, inputs, height, width = self.weight.shape
         rows = self.weight.permute(2, 0, 1, 3).reshape(height * outputs, inputs, 1, width)
         parts = F.conv2d(input, rows, padding=(0, width // 2))
