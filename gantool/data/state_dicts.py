@@ -30,12 +30,17 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Raises:
         DataError: missing, unreadable, damaged, no plain weights, or weights that are not finite.
     """
-    import torch
-
     found: Any = read_pth(path)
     for key in WRAPPERS:
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
             found = found[key]
+    return checked(path, found)
+
+
+def checked(path: Path, found: Any) -> dict[str, Tensor]:
+    """`found` in `path` as `read_state_dict` gives it: float32, counters int64. Raises DataError if it is none."""
+    import torch
+
     if not isinstance(found, Mapping) or not found or not all(map(_is_plain, found, found.values())):
         raise DataError(f"{path} is no state_dict.", "Save the state_dict() of the network with the code that made it.")
     weights = {name.removeprefix(PARALLEL): value.detach() for name, value in found.items()}

@@ -18,13 +18,13 @@ class Enlarger(nn.Module):
 
     Attributes:
         factor: how many times longer each side becomes.
+        options: what to give the class to build the same network again.
     """
 
-    factor: int
-
-    def __init__(self, factor: int) -> None:
+    def __init__(self, factor: int, **options: int | str | bool) -> None:
         super().__init__()
         self.factor = factor
+        self.options: dict[str, int | str | bool] = {"factor": factor, **options}
 
     @property
     def reach(self) -> int:

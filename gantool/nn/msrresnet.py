@@ -31,7 +31,7 @@ class MSRResNet(Enlarger):
         """
         if factor not in STAGES:
             raise ValueError(f"factor must be one of {', '.join(map(str, STAGES))}, got {factor}")
-        super().__init__(factor)
+        super().__init__(factor, channels=channels, blocks=blocks)
         self.stages = len(STAGES[factor])
         self.conv_first = nn.Conv2d(3, channels, 3, padding=1)
         self.body = nn.Sequential(*(ResidualBlock(channels) for _ in range(blocks)))

@@ -36,14 +36,15 @@ class RRDBNet(Enlarger):
         Raises:
             ValueError: factor * unshuffle is no power of 2, or above 8.
         """
-        super().__init__(factor)
-        self.unshuffle = UNSHUFFLE.get(factor, 1) if unshuffle is None else unshuffle
-        inner = factor * self.unshuffle
+        unshuffle = UNSHUFFLE.get(factor, 1) if unshuffle is None else unshuffle
+        super().__init__(factor, channels=channels, blocks=blocks, growth=growth, unshuffle=unshuffle)
+        self.unshuffle = unshuffle
+        inner = factor * unshuffle
         if inner not in (1, 2, 4, 8):
-            raise ValueError(f"factor x unshuffle must be 1, 2, 4 or 8, got {factor} x {self.unshuffle}")
+            raise ValueError(f"factor x unshuffle must be 1, 2, 4 or 8, got {factor} x {unshuffle}")
         self.stages = inner.bit_length() - 1
-        self.fold = nn.PixelUnshuffle(self.unshuffle)
-        self.conv_first = nn.Conv2d(3 * self.unshuffle**2, channels, 3, padding=1)
+        self.fold = nn.PixelUnshuffle(unshuffle)
+        self.conv_first = nn.Conv2d(3 * unshuffle**2, channels, 3, padding=1)
         self.body = nn.Sequential(*(RRDB(channels, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(channels, channels, 3, padding=1)
         for number in range(1, self.stages + 1):

@@ -51,7 +51,16 @@ class SRResNet(Enlarger):
         """
         if factor not in STAGES:
             raise ValueError(f"factor must be one of {', '.join(map(str, STAGES))}, got {factor}")
-        super().__init__(factor)
+        super().__init__(
+            factor,
+            channels=channels,
+            blocks=blocks,
+            norm=norm,
+            slopes=slopes,
+            trunk_end=trunk_end,
+            bias=bias,
+            last=last,
+        )
 
         def prelu() -> nn.PReLU:
             return nn.PReLU(channels if slopes == "channel" else 1)
