@@ -154,7 +154,8 @@ def finished(talk: Talk, run: Run) -> dict[str, Any]:
     row = run.summary()
     talk.say(f"Finished: {row['steps']:,} steps in {duration(row['seconds'])}.")
     if not talk.prefix:
-        talk.say(f"Next: gantool sample {run.path}{'' if run.complete else ' --coarse PICTURE'}")
+        begun = " --coarse PICTURE" if "sample" in run.spec.tasks and not run.complete else ""
+        talk.say(f"Next: {run.spec.next.format(run=run.path)}{begun}")
     talk.line(str(run.path))
     return row
 

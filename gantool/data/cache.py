@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,18 +20,75 @@ from gantool.errors import DataError
 if TYPE_CHECKING:
     from gantool.data.labelled import LabelledPictures
 
+T = TypeVar("T")
+
 _FILES = ("file", "folder", "zip")  # what several threads may read at once
 _UNKNOWN = -1
 
 
-class Squares:
-    """Pictures of equal size, read when they are first asked for; several threads may ask.
+class Readable:
+    """The pictures of a set, one by one; several threads may ask.
 
     A picture that cannot be read is replaced, for good, by the next one of the set that can, label and all.
 
     Args:
         source: where the pictures are.
         chosen: their indices in `source`, (N,) int64; the indices below count these.
+
+    Attributes:
+        skipped: names and reasons of the pictures that could not be read so far, in the order they were met.
+    """
+
+    def __init__(self, source: LabelledPictures, chosen: NDArray[np.int64]) -> None:
+        self.source, self.chosen = source, chosen
+        self.skipped: list[tuple[str, str]] = []
+        self._bad: set[int] = set()
+        self._stands = np.full(len(chosen), _UNKNOWN, np.int64)  # the index whose pixels stand for each
+        self._turn: AbstractContextManager[object] = nullcontext() if source.kind in _FILES else threading.Lock()
+        self._changed = threading.Condition()
+
+    def settle(self, index: int, read: Callable[[int], T | None]) -> T:
+        """What `read` makes of picture `index`, or of the next of which it makes something.
+
+        Raises:
+            DataError: of none of the set.
+        """
+        first = index if self._stands[index] == _UNKNOWN else int(self._stands[index])
+        for step in range(len(self.chosen)):
+            other = (first + step) % len(self.chosen)
+            found = read(other)
+            if found is not None:
+                self._stands[index] = other
+                return found
+        count, label = len(self.chosen), self.source.pictures.label
+        name, why = self.skipped[0]
+        raise DataError(f"None of the {count} pictures in {label} can be used ({name}: {why}).", "Look at them.")
+
+    def pixels(self, index: int) -> Pixels | None:
+        """(H, W, 3) uint8, decoded now, or None where the picture cannot be read."""
+        if index in self._bad:
+            return None
+        number = int(self.chosen[index])
+        try:
+            with self._turn:
+                return self.source.pictures.read(number).pixels
+        except DataError as error:
+            self.leave_out(index, reason(self.source.pictures.names[number], error))
+            return None
+
+    def leave_out(self, index: int, why: str) -> None:
+        """From now on others stand for this picture."""
+        with self._changed:
+            if index not in self._bad:
+                self._bad.add(index)
+                self.skipped.append((self.source.pictures.names[int(self.chosen[index])], why))
+
+
+class Squares(Readable):
+    """Pictures of equal size, read when they are first asked for.
+
+    Args:
+        source, chosen: see `Readable`.
         side: pixels.
         channels: 1 (luma of ITU-R 601) or 3.
         crop: how a picture becomes a square.
@@ -38,7 +96,6 @@ class Squares:
 
     Attributes:
         cached: whether all fit.
-        skipped: names and reasons of the pictures that could not be read so far, in the order they were met.
     """
 
     def __init__(
@@ -51,13 +108,9 @@ class Squares:
         crop: Literal["centre", "squash"],
         memory: float,
     ) -> None:
-        self.source, self.chosen = source, chosen
+        super().__init__(source, chosen)
         self.side, self.channels, self.crop = side, channels, crop
-        self.skipped: list[tuple[str, str]] = []
-        self._bad: set[int] = set()
-        self._stands = np.full(len(chosen), _UNKNOWN, np.int64)  # the index whose pixels stand for each
-        self._turn: AbstractContextManager[object] = nullcontext() if source.kind in _FILES else threading.Lock()
-        self._changed, self._busy = threading.Condition(), set[int]()
+        self._busy = set[int]()
         self._kept: Pixels | None = None
         shape = (len(chosen), channels, side, side)
         if np.prod(shape, dtype=float) <= memory:
@@ -91,17 +144,8 @@ class Squares:
 
     def _settle(self, index: int) -> Pixels:
         """The pixels that stand for picture `index`: its own, or those of the next that can be read."""
-        first = index if self._stands[index] == _UNKNOWN else int(self._stands[index])
-        for step in range(len(self.chosen)):
-            other = (first + step) % len(self.chosen)
-            pixels = self._read(other) if self._kept is None else self._keep(self._kept, other)
-            if pixels is not None:
-                self._stands[index] = other
-                return pixels
-        count, label = len(self.chosen), self.source.pictures.label
-        raise DataError(
-            f"None of the {count} pictures in {label} can be read any more.", "Look whether they are there."
-        )
+        kept = self._kept
+        return self.settle(index, self._read if kept is None else lambda other: self._keep(kept, other))
 
     def _keep(self, kept: Pixels, index: int) -> Pixels | None:
         """Read a picture into memory unless it is there; threads that want the same one wait for the first."""
@@ -127,20 +171,10 @@ class Squares:
 
     def _read(self, index: int) -> Pixels | None:
         """(C, side, side) uint8, decoded now, or None where the picture cannot be read."""
-        if index in self._bad:
+        found = self.pixels(index)
+        if found is None:
             return None
-        number = int(self.chosen[index])
-        try:
-            with self._turn:
-                item = self.source.pictures.read(number)
-        except DataError as error:
-            with self._changed:
-                if index not in self._bad:
-                    self._bad.add(index)
-                    name = self.source.pictures.names[number]
-                    self.skipped.append((name, reason(name, error)))
-            return None
-        pixels = square(item.pixels, self.side, self.crop)
+        pixels = square(found, self.side, self.crop)
         return grey(pixels)[None] if self.channels == 1 else pixels.transpose(2, 0, 1)
 
 

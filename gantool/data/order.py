@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 Words = NDArray[np.uint64]
 
-FLIP, TOP, LEFT = 0, 1, 2
-"""Streams of `uniform` that the training set draws from."""
+FLIP, TOP, LEFT, TURN = 0, 1, 2, 3
+"""Streams of `uniform` that training sets draw from."""
 
 
 class Order:

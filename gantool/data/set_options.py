@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from gantool.errors import ConfigError
 from gantool.options import opt
 
 DATA = "Data"
@@ -32,3 +33,34 @@ class SquareOptions(SetOptions):
     )
     flip: bool | None = opt(None, "mirror half of the pictures (none: colour pictures)", group=DATA)
     labels: Literal["auto", "none"] = opt("auto", "use the classes that the data has, or none", group=DATA)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchOptions(SetOptions):
+    """How pictures become pairs of a patch and the same patch smaller, for super-resolution."""
+
+    scale: Literal[2, 3, 4, 8] = opt(4, "how many times longer each side becomes: 2, 3, 4 or 8")
+    size: int = opt(96, "side of the patches, large, pixels", ge=8, le=1024)
+    batch: int = opt(16, "patches a batch, over all devices", ge=1, le=65536)
+
+    small: str = opt("", "folder of the small pictures, named alike (none: made from the large)", group=DATA)
+    kernel: Literal["bicubic", "bilinear", "lanczos", "area", "nearest"] = opt(
+        "bicubic", "what makes pictures small; bicubic as MATLAB has it", group=DATA
+    )
+    blur: float = opt(0.0, "blur before, of a sigma drawn up to this, pixels", group=DATA, ge=0, le=20)
+    noise: float = opt(0.0, "noise after, of a sigma drawn up to this, levels of 255", group=DATA, ge=0, le=100)
+    flip: bool = opt(True, "mirror half of the patches", group=DATA)
+    turn: bool = opt(True, "turn patches by 0, 90, 180 or 270 degrees", group=DATA)
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a size that the scale does not divide, or two ways to small pictures."""
+        if self.size % self.scale:
+            raise ConfigError(
+                f"--size {self.size} is no multiple of --scale {self.scale}.",
+                f"Take {max(1, self.size // self.scale) * self.scale}.",
+            )
+        if self.small and (self.kernel != "bicubic" or self.blur or self.noise):
+            raise ConfigError(
+                "--kernel, --blur and --noise make small pictures, and --small has them already.",
+                "Drop the one or the other.",
+            )

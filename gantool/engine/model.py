@@ -171,6 +171,9 @@ class GanModel(nn.Module, ABC):
     def enter(self, stage: Stage) -> None:
         """Build or grow the networks and make fresh optimisers: the same whenever it is replayed."""
 
+    def check(self) -> None:
+        """Raises GantoolError where something is not at hand that training will need; before anything is made."""
+
     def prepare(self, stage: Stage, data: Any, ctx: Context) -> None:
         """Draw or measure what the stage needs, once; it lands in buffers. Not replayed."""
 

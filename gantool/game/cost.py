@@ -24,10 +24,9 @@ def estimate(game: Game) -> tuple[float, float]:
     """
     config, shape = game.config, game.shape
     inputs = game.inputs(PROBED, torch.device("meta"))
-    generator, discriminator = (copy.deepcopy(net).to("meta") for net in (game.generator, game.discriminator))
     x = torch.empty(PROBED, shape.channels, shape.height, shape.width, device="meta")
-    draw, drawn = _counted(generator, *inputs)
-    judge, judged = _counted(discriminator, x, inputs[-1])
+    draw, drawn = count_pass(game.generator, *inputs)
+    judge, judged = count_pass(game.discriminator, x, inputs[-1])
     penalties = (bool(config.gp) + bool(config.r1)) / config.penalty_every
     d_step = (6 + 6 * penalties) * judge + draw
     g_step = 3 * draw + 2 * judge
@@ -39,8 +38,9 @@ def estimate(game: Game) -> tuple[float, float]:
     return max(cost, 1.0), 4 * weights + 1.5 * part * (drawn + 2 * judged)
 
 
-def _counted(network: nn.Module, *inputs: Tensor | None) -> tuple[float, float]:
-    """Operations of one pass, and bytes of what its layers put out."""
+def count_pass(network: nn.Module, *inputs: Tensor | None) -> tuple[float, float]:
+    """Operations of one pass, and bytes of what its layers put out, of a network and inputs without values."""
+    network = copy.deepcopy(network).to("meta")
     held = 0
 
     def add(module: nn.Module, arguments: Any, output: Any) -> None:

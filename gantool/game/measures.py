@@ -5,7 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-BORDER = {"bce": 0.0, "hinge": 0.0, "lsgan": 0.5}  # of scores: what lies above counts as judged real
+BORDER = {
+    "bce": 0.0,
+    "hinge": 0.0,
+    "lsgan": 0.5,
+    "probability": 0.0,
+}  # of scores: what lies above counts as judged real
 
 
 def seen_right(loss: str, real: Tensor, fake: Tensor) -> dict[str, Tensor]:

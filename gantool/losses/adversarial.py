@@ -112,11 +112,32 @@ class Wasserstein:
         return -scores.mean()
 
 
+class Probability:
+    """What a common code of SRGAN (leftthomas/SRGAN) takes in place of logarithms: probabilities P = sigmoid(D)."""
+
+    takes_targets = False
+
+    def real(self, scores: Tensor, target: Tensor | None = None) -> Tensor:
+        """1 - P."""
+        _no_target(target)
+        return 1 - scores.sigmoid().mean()
+
+    def fake(self, scores: Tensor, target: Tensor | None = None) -> Tensor:
+        """P."""
+        _no_target(target)
+        return scores.sigmoid().mean()
+
+    def generator(self, scores: Tensor) -> Tensor:
+        """1 - P."""
+        return 1 - scores.sigmoid().mean()
+
+
 LOSSES: dict[str, AdversarialLoss] = {
     "bce": BinaryCrossEntropy(),
     "lsgan": LeastSquares(),
     "hinge": Hinge(),
     "wasserstein": Wasserstein(),
+    "probability": Probability(),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Literal, TypeVar
 
 import numpy as np
@@ -78,6 +79,7 @@ def _targets(
     raise ValueError("give either scale or size")
 
 
+@lru_cache(maxsize=64)  # training makes patches of one size, again and again
 def _axis_matrix(length: int, target: int, factor: float, antialias: bool, border: Border) -> sparse.csr_array:
     """(target, length), rows sum to 1."""
     weights, index = cubic_taps(target, factor, antialias)

@@ -205,6 +205,7 @@ def plan_training(
             raise UsageError(
                 "--eval draws from noise alone, and this run lacks the coarsest level.", "Leave it out, or train all."
             )
+        model.check()
         networks, checkpoint, stages = _grown_sizes(model)
         scales = tuple(model.injection_scales) if isinstance(model, Injects) else ()
         stage_options = [getattr(model.part(stage), "config", chosen.config) for stage in stages]

@@ -301,8 +301,9 @@ def observers(run: Run, model: GanModel, source: Data, say: Say) -> list[Callbac
     if isinstance(source, Batches):
         every = run.settings.preview_every
         found.append(Sheets(run.dir, model, every, say))
-        if model.complete:
-            found.append(Watch(run.dir, model, reals_of(source, model), say, every))
+        if model.complete or "sample" not in run.spec.tasks:
+            reals = reals_of(source, model) if model.complete else None
+            found.append(Watch(run.dir, model, reals, say, every))
     return [*found, *scores(run, model, source, say)]
 
 

@@ -7,8 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gantool.data.batches import Batches
 from gantool.data.image import load_picture
 from gantool.data.labelled import open_labelled
+from gantool.data.patches import PatchSet
+from gantool.data.set_options import PatchOptions
 from gantool.data.single_image import SingleImage
 from gantool.data.training_set import TrainingSet
 from gantool.engine.feed import Feed
@@ -21,7 +24,7 @@ from gantool.settings import Settings
 if TYPE_CHECKING:
     import torch
 
-Data = SingleImage | TrainingSet
+Data = SingleImage | Batches
 Say = Callable[[str], None]
 
 
@@ -38,7 +41,10 @@ def open_data(
     world = current_world() if shares_batches(config) else World()
     source = open_labelled(data, background=background)
     beside = current_world().size  # these share the memory and the cores, whatever they do
-    opened = TrainingSet(source, config, seed=seed, rank=world.rank, world=world.size, beside=beside, say=say)
+    how = {"seed": seed, "rank": world.rank, "world": world.size, "beside": beside, "say": say}
+    if isinstance(config, PatchOptions):
+        return PatchSet(source, config, **how)
+    opened = TrainingSet(source, config, **how)
     if spec.classes == "needed" and opened.shape.classes < 2:
         opened.close()
         if source.labels is not None and config.labels == "none":

@@ -55,7 +55,8 @@ class Watch:
         run: gets the log.
         model: the one that is trained.
         reals: gives so many (or as many as there are) real pictures as the model sees them, (n, H, W, 3) uint8,
-            the same ones whenever it is asked, of all classes; and their labels, or None.
+            the same ones whenever it is asked, of all classes; and their labels, or None. Without it only the
+            balance is watched: for models that draw nothing from noise.
         say: takes sentences for people.
         every: steps from check to check; see `Progress.due`.
     """
@@ -64,7 +65,7 @@ class Watch:
         self,
         run: RunDir,
         model: GanModel,
-        reals: Reals,
+        reals: Reals | None,
         say: Callable[[str], None] = lambda _: None,
         every: int | None = None,
     ) -> None:
@@ -75,7 +76,7 @@ class Watch:
         self.labels = _spread(shape.classes if shape else 0)
         self.most = max(SAMPLES, ROOM // (3 * shape.height * shape.width)) if shape else LABELLED
         self.real: _Real | None = None
-        self.able = True  # the reals can be read
+        self.able = reals is not None  # and they can be read
         self.checked = 0  # the step of the last check, over all stages
 
     def step(self, progress: Progress) -> None:
@@ -104,7 +105,7 @@ class Watch:
     def _check(self, progress: Progress) -> None:
         """Compare samples with real pictures."""
         self.checked = progress.state.total
-        if not self.able:
+        if not self.able or self.reals is None:
             return
         try:
             with enough_memory("The run goes on without it."):
