@@ -56,7 +56,7 @@ def imresize(
     for k in sorted((0, 1), key=lambda k: factors[k]):
         if factors[k] == 1.0:
             continue
-        matrix = _axis_matrix(image.shape[k], targets[k], factors[k], antialias and factors[k] < 1, border)
+        matrix = axis_matrix(image.shape[k], targets[k], factors[k], antialias and factors[k] < 1, border)
         resized = _along(matrix, result.astype(np.float64), k)
         # To bytes at once: the next axis starts from whole levels, and a byte is an eighth of a float64.
         result = np.floor(resized + 0.5).clip(0, 255).astype(np.uint8) if rounded else resized
@@ -80,7 +80,7 @@ def _targets(
 
 
 @lru_cache(maxsize=64)  # training makes patches of one size, again and again
-def _axis_matrix(length: int, target: int, factor: float, antialias: bool, border: Border) -> sparse.csr_array:
+def axis_matrix(length: int, target: int, factor: float, antialias: bool, border: Border) -> sparse.csr_array:
     """(target, length), rows sum to 1."""
     weights, index = cubic_taps(target, factor, antialias)
     weights /= weights.sum(axis=1, keepdims=True)
