@@ -78,13 +78,18 @@ def save_enlarger(network: Enlarger, path: Path, *, overwrite: bool = False) -> 
 
     Raises:
         RunError: `path` exists and may not be overwritten, or cannot be written.
-        ValueError: a weight is not finite.
+        ValueError: a weight is not finite, or the network was changed since it was built.
     """
     weights = {name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()}
     for name, value in weights.items():
         if not bool(value.isfinite().all()):
             raise ValueError(f"{name} is not finite")
-    description = {"network": type(network).__name__, "options": network.options}
+    kind = type(network)
+    try:
+        _filled(kind, network.options, weights, {name: name for name in weights})
+    except Unfit as error:
+        raise ValueError(f"the network is not as it was built: {error}") from error
+    description = {"network": kind.__name__, "options": network.options}
     atomic_write(path, save(weights, {METADATA: json.dumps(description)}), overwrite=overwrite)
 
 
@@ -206,9 +211,10 @@ def _unknown(path: Path, weights: Mapping[str, Tensor]) -> DataError:
     """Weights of another network, described."""
     some = ", ".join(f"{name} {_of(value)}" for name, value in list(weights.items())[:SHOWN])
     more = ", ..." if len(weights) > SHOWN else ""
+    number = "1 tensor" if len(weights) == 1 else f"{len(weights)} tensors"
     kind = kind_of(list(weights))
-    what = f"seems to be {kind}" if kind else "holds an unknown network"
-    return DataError(f"{path} {what}, none that enlarges pictures: {len(weights)} tensors, {some}{more}.", SUPPORTED)
+    what = f"seems to be {kind}, not a" if kind else "holds no known"
+    return DataError(f"{path} {what} network that enlarges pictures: {number}, {some}{more}.", SUPPORTED)
 
 
 def _of(value: Tensor) -> str:

@@ -237,7 +237,7 @@ def _stage(weight: Tensor, channels: int) -> int:
 def _check_channels(first: Tensor, last: Tensor, unshuffle: int = 1) -> None:
     """Refuse what is not from RGB to RGB."""
     if first.shape[1] != 3 * unshuffle**2 or unshuffle < 1 or last.shape[0] != 3:
-        raise Unfit(f"it is from {first.shape[1]} channels to {last.shape[0]}, not from RGB to RGB")
+        raise Unfit(f"it is from {first.shape[1]} to {last.shape[0]} channels, not from RGB to RGB")
 
 
 def _or(numbers: Mapping[int, object]) -> str:
