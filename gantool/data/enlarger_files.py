@@ -214,7 +214,7 @@ def _unknown(path: Path, weights: Mapping[str, Tensor]) -> DataError:
     number = "1 tensor" if len(weights) == 1 else f"{len(weights)} tensors"
     kind = kind_of(list(weights))
     what = f"seems to be {kind}, not a" if kind else "holds no known"
-    return DataError(f"{path} {what} network that enlarges pictures: {number}, {some}{more}.", SUPPORTED)
+    return DataError(f"{path} {what} network that enlarges pictures: {number} ({some}{more}).", SUPPORTED)
 
 
 def _of(value: Tensor) -> str:

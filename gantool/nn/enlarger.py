@@ -66,7 +66,8 @@ def start_small(layers: Iterable[nn.Module]) -> None:
     So residual blocks start near the identity. ESRGAN (Wang et al. 2018, section 3.1) and the code of BasicSR.
     """
     for layer in layers:
-        if isinstance(layer, nn.Conv2d):
+        # Without numbers (on the meta device) there is nothing to draw, and PyTorch takes seconds to find that out.
+        if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:
             nn.init.kaiming_normal_(layer.weight)
             layer.weight.data.mul_(GAIN)
             if layer.bias is not None:

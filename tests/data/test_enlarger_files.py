@@ -381,7 +381,7 @@ def test_code_is_not_executed(tmp_path: Path) -> None:
         (torch.zeros(3), ("a Tensor",)),
         ({}, ("no weights",)),
         ({"epoch": 5, "optimizers": [], "schedulers": []}, ("no weights", "epoch, optimizers, schedulers")),
-        ({"a.weight": torch.rand(4, 3, 3, 3)}, ("1 tensor,", "a.weight 4x3x3x3", "Real-ESRGAN")),
+        ({"a.weight": torch.rand(4, 3, 3, 3)}, ("1 tensor (a.weight 4x3x3x3)", "Real-ESRGAN")),
         ({"conv_first.weight": torch.zeros(4, 3, 3, 3, dtype=torch.int32)}, ("int32",)),
         ({"Mixed_5b.branch1x1.conv.weight": torch.rand(64, 192, 1, 1)}, ("Inception",)),
         ({"features.34.weight": torch.rand(1), "classifier.6.weight": torch.rand(1)}, ("VGG",)),
@@ -389,7 +389,7 @@ def test_code_is_not_executed(tmp_path: Path) -> None:
         ({"conv0_0.weight": torch.rand(64, 3, 3, 3), "linear1.weight": torch.rand(1)}, ("a discriminator of BasicSR",)),
         ({"body.0.weight": torch.rand(64, 3, 3, 3), "body.1.weight": torch.rand(64)}, ("SRVGGNetCompact",)),
         ({"conv_first.weight": torch.rand(1), "conv_after_body.weight": torch.rand(1)}, ("BasicSR other than",)),
-        ({f"layer{k}": torch.rand(2, 2) for k in range(9)}, ("9 tensors", "layer3 2x2, ...")),
+        ({f"layer{k}": torch.rand(2, 2) for k in range(9)}, ("9 tensors", "layer3 2x2, ...)")),
     ],
 )
 def test_other_content_is_described(tmp_path: Path, content: Any, parts: tuple[str, ...]) -> None:
