@@ -1,0 +1,218 @@
+"""A network that enlarges, applied to pictures of any size: tile by tile, so that memory is bounded, without seams.
+
+A tile is computed together with what surrounds it, as far as the network looks (`Enlarges.reach`), and cut out of the
+result: so it is what it would be in the whole picture, up to the last bits of floating point.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gantool.data.cache import free_memory
+from gantool.errors import MemoryShort, RunError
+from gantool.family import Enlarges
+from gantool.tasks.superres_memory import bytes_per_pixel, is_memory_error
+
+SMALLEST = 16  # pixels of a tile's side at which shrinking ends
+LARGEST = 1024  # pixels of a tile's side with its surroundings: more gains nothing
+LONG_REACH = 128  # pixels that are always taken in; from here on it may cost more than it gives
+SHARE = {"cpu": 0.5, "cuda": 0.8}  # of the free memory
+GRID = 8  # of networks that do not say theirs: a multiple of what any is known to have
+
+Levels = NDArray[np.unsignedinteger]
+Tick = Callable[[int, int], None]  # tiles done, tiles in all
+
+
+@dataclass(frozen=True)
+class Box:
+    """Rows [top, bottom) and columns [left, right) of the small picture."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    def around(self, overlap: int, grid: int, height: int, width: int) -> Box:
+        """With `overlap` pixels on all sides where the picture has them, beginning at multiples of `grid`."""
+        return Box(
+            max(0, self.top - overlap) // grid * grid,
+            min(height, self.bottom + overlap),
+            max(0, self.left - overlap) // grid * grid,
+            min(width, self.right + overlap),
+        )
+
+
+def boxes(height: int, width: int, side: int, corner: tuple[int, int] = (0, 0)) -> Iterator[Box]:
+    """Boxes of sides up to `side` that cover (height, width) once, of nearly equal sizes, row by row."""
+    rows, columns = _cuts(height, side), _cuts(width, side)
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
+            yield Box(top + corner[0], bottom + corner[0], left + corner[1], right + corner[1])
+
+
+def _cuts(length: int, side: int) -> list[int]:
+    parts = math.ceil(length / side)
+    return [length * part // parts for part in range(parts + 1)]
+
+
+class Tiler:
+    """Enlarges pictures by a network's own factor.
+
+    Args:
+        model: in evaluation mode, on `device`.
+        tile: pixels of a tile's side in the small picture; None takes what the free memory holds.
+        overlap: pixels around a tile that are computed with it; None takes the network's reach, so that no seam is
+            left, or less where the reach is so long that most work would be done several times.
+        say: told of what was chosen for the user, once.
+    """
+
+    def __init__(
+        self,
+        model: Enlarges,
+        device: torch.device,
+        *,
+        tile: int | None = None,
+        overlap: int | None = None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.model, self.device, self.say = model, device, say
+        self.tile, self.overlap = tile, overlap
+        self.grid = int(getattr(model, "grid", GRID))
+        self._most: int | None = None  # of a tile's side, since memory was short
+        self._cost = 0.0
+        self._said: set[str] = set()
+
+    def layout(self, height: int, width: int, held: int = 0) -> tuple[int, int]:
+        """(side, overlap) of the tiles of a picture; `held` bytes of the free memory have another use."""
+        room = self._room(held)
+        if self.tile is None:
+            if height * width <= room * room:
+                side = max(height, width)
+                return (side if self._most is None else min(side, self._most)), self._overlap(side)
+            overlap = self._overlap(room)
+            side = max(SMALLEST, room - 2 * overlap)
+        else:
+            side = self.tile
+            overlap = self._overlap(max(room, side))
+        return (side if self._most is None else min(side, self._most)), overlap
+
+    def _overlap(self, room: int) -> int:
+        """For tiles that are up to `room` pixels a side with it."""
+        reach = int(self.model.reach)
+        if self.overlap is not None:
+            return self.overlap
+        return reach if reach <= max(LONG_REACH, room // 4) else max(LONG_REACH // 2, room // 8)
+
+    def _room(self, held: int) -> int:
+        """Side of the largest square that fits into the free memory, up to `LARGEST`."""
+        if not self._cost:
+            self._cost = bytes_per_pixel(self.model, self.device)
+        free: float = free_memory()
+        if self.device.type == "cuda":
+            kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
+            free = torch.cuda.mem_get_info(self.device)[0] + kept
+        elif self.device.type == "mps":
+            free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+        else:
+            free -= held
+        share = SHARE.get(self.device.type, 0.5) * max(0.0, free)
+        return int(min(LARGEST, max(2 * SMALLEST, math.sqrt(share / self._cost))))
+
+    def enlarge(self, pixels: Levels, dtype: type[np.unsignedinteger], tick: Tick = lambda *_: None) -> Levels:
+        """(H, W, 3), uint8 or uint16 over its whole range, to (factor H, factor W, 3) of `dtype`, clipped and rounded.
+
+        Raises:
+            MemoryShort: not even small tiles fit.
+            RunError: the network gives NaN.
+        """
+        height, width, _ = pixels.shape
+        factor = int(self.model.factor)
+        out: Levels = np.empty((factor * height, factor * width, 3), dtype)
+        side, overlap = self.layout(height, width, out.nbytes)
+        todo = deque(boxes(height, width, side))
+        self._explain(side, overlap, len(todo))
+        done = 0
+        tick(done, len(todo))
+        while todo:
+            box = todo.popleft()
+            try:
+                self._one(pixels, box, overlap, out)
+            except (MemoryError, RuntimeError) as error:
+                if not is_memory_error(error):
+                    raise
+                side = self._smaller(box, error)
+                pieces = [piece for old in (box, *todo) for piece in _pieces(old, side)]
+                todo = deque(pieces)
+                continue
+            done += 1
+            tick(done, done + len(todo))
+        return out
+
+    def _one(self, pixels: Levels, box: Box, overlap: int, out: Levels) -> None:
+        """Compute one tile and write it to its place in `out`."""
+        height, width, _ = pixels.shape
+        seen, factor = box.around(overlap, self.grid, height, width), int(self.model.factor)
+        small = to_unit(pixels[seen.top : seen.bottom, seen.left : seen.right]).to(self.device)
+        with torch.inference_mode():
+            large = self.model.enlarge(small * 2 - 1)
+            top, left = (box.top - seen.top) * factor, (box.left - seen.left) * factor
+            rows, columns = (box.bottom - box.top) * factor, (box.right - box.left) * factor
+            place = out[box.top * factor : box.bottom * factor, box.left * factor : box.right * factor]
+            place[:] = to_levels(large[:, :, top : top + rows, left : left + columns], out.dtype)
+
+    def _smaller(self, box: Box, error: BaseException) -> int:
+        """A smaller side for the tiles to come, said. Raises MemoryShort when there is none."""
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        side = max(box.bottom - box.top, box.right - box.left)
+        if side <= SMALLEST:
+            hint = "Close other programs, or give a smaller --overlap."
+            hint = hint if self.device.type == "cpu" else f"{hint[:-1]}, or --device cpu."
+            raise MemoryShort(f"The memory does not suffice for tiles of {side} pixels.", hint) from error
+        self._most = max(SMALLEST, side // 2)
+        self.say(f"The memory does not suffice for tiles of {side} pixels: going on with {self._most}.")
+        return self._most
+
+    def _explain(self, side: int, overlap: int, count: int) -> None:
+        """Say, once, that tiles do not see all that the network could."""
+        reach = int(self.model.reach)
+        if count > 1 and self.overlap is None and overlap < reach and "overlap" not in self._said:
+            self._said.add("overlap")
+            times = ((side + 2 * reach) / (side + 2 * overlap)) ** 2
+            self.say(
+                f"Tiles of {side} pixels are computed with {overlap} around them; the network could see {reach}. "
+                f"--overlap {reach} makes tiles what they are in the whole picture, in {times:.1f} times the time."
+            )
+
+
+def _pieces(box: Box, side: int) -> Iterator[Box]:
+    return boxes(box.bottom - box.top, box.right - box.left, side, (box.top, box.left))
+
+
+def to_unit(pixels: Levels) -> Tensor:
+    """(H, W, C) uint8 or uint16 to (1, C, H, W) float32 in [0, 1]."""
+    top = np.iinfo(pixels.dtype).max
+    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(top))[None]
+
+
+def to_levels(images: Tensor, dtype: np.dtype[np.unsignedinteger]) -> Levels:
+    """(1, C, H, W), about in [-1, 1], to (H, W, C) of uint8 or uint16 over its whole range, rounded to nearest.
+
+    Raises:
+        RunError: NaN among the values.
+    """
+    top = int(np.iinfo(dtype).max)
+    levels = ((images[0].float().clamp(-1, 1) + 1) * (top / 2)).round()
+    if bool(levels.isnan().any()):
+        raise RunError("The network gives NaN: its weights are of no use.", "Take another file or checkpoint.")
+    whole: Levels = levels.to(torch.int32).permute(1, 2, 0).cpu().numpy().astype(dtype)
+    return whole
