@@ -28,7 +28,7 @@ METADATA = "gantool"
 # What programs keep a network's weights under, averaged ones first.
 WRAPPERS = ("params_ema", "params-ema", "ema_state_dict", "params", "state_dict", "model_state_dict", "model", "net")
 PREFIXES = r"(module\.|_orig_mod\.)+"  # of DataParallel and torch.compile
-PLAYERS = ("generator_ema.", "generator.", "netG.")  # of files that hold both
+PLAYERS = ("generator_ema.", "average.", "generator.", "netG.")  # of files that hold both; checkpoints of ours as well
 AVERAGED = "n_averaged"  # torch.optim.swa_utils.AveragedModel's count
 # How files begin that are given by mistake.
 OTHERS = {
@@ -127,6 +127,8 @@ def _described(path: Path, content: Mapping[str, Tensor], description: str) -> E
     weights = checked(path, content)
     try:
         told = json.loads(description)
+        if "network" not in told:
+            raise DataError(f"{path} holds a network that does not enlarge pictures.", SUPPORTED)
         kind, options = NETWORKS[told["network"]], dict(told["options"])
         if any(type(value) not in (int, str, bool) for value in options.values()) or options["blocks"] > len(weights):
             raise ValueError  # building as many blocks as it claims could take for ever
@@ -209,6 +211,11 @@ def _filled(
 
 def _unknown(path: Path, weights: Mapping[str, Tensor]) -> DataError:
     """Weights of another network, described."""
+    if {"head.0.weight", "blocks.0.conv1.weight"} <= weights.keys():  # how it ends, for one, they do not tell
+        return DataError(
+            f"{path} holds an SRResNet of this program without its description.",
+            "Give the run that trained it, or the file that `gantool export` makes of that.",
+        )
     some = ", ".join(f"{name} {_of(value)}" for name, value in list(weights.items())[:SHOWN])
     more = ", ..." if len(weights) > SHOWN else ""
     number = "1 tensor" if len(weights) == 1 else f"{len(weights)} tensors"

@@ -258,7 +258,6 @@ KINDS = (
     (r"conv_first\.weight", "a network of BasicSR other than MSRResNet and RRDBNet"),
     (r"body\.0\.body\.0\.weight|.*residual_group.*|layers\.0\..*", "EDSR, RCAN, SwinIR or one of their kind"),
     (r"body\.\d+\.weight", "an SRVGGNetCompact of Real-ESRGAN"),
-    (r"(generator\.)?blocks\.0\.conv1\.weight", "weights of this program without their description"),
 )
 
 

@@ -302,8 +302,10 @@ def test_what_is_not_saved(tmp_path: Path) -> None:
     ("description", "what"),
     [
         ("{", "does not know"),
-        ("[]", "does not know"),
-        ('"SRResNet"', "does not know"),
+        ('{"gantool": "1.0", "options": {"width": 64}}', "does not enlarge"),
+        ("[1]", "does not enlarge"),
+        ("7", "does not know"),
+        ('["network"]', "does not know"),
         ('{"network": "GLEAN", "options": {}}', "does not know"),
         ('{"network": ["SRResNet"], "options": {}}', "does not know"),
         ('{"network": "MSRResNet", "options": {"factor": 2, "channels": 4}}', "does not know"),
@@ -324,6 +326,17 @@ def test_descriptions_that_do_not_fit(tmp_path: Path, description: str, what: st
     save_file(MSRResNet(2, 4, 1).state_dict(), path, {"gantool": description})
     with pytest.raises(DataError, match=what):
         read_enlarger(path)
+
+
+def test_checkpoints_of_ours(tmp_path: Path) -> None:
+    """The average enlarges. An SRResNet needs its description: `last` is in no weight."""
+    network = noisy(MSRResNet(2, 4, 1))
+    state = {f"average.{k}": v for k, v in network.state_dict().items()}
+    state |= {f"generator.{k}": v + 1 for k, v in network.state_dict().items()}
+    save_file(state | {"large": torch.zeros(3, dtype=torch.uint8)}, tmp_path / "model.safetensors")
+    same(read_enlarger(tmp_path / "model.safetensors"), network)
+    state = {f"generator.{k}": v for k, v in SRResNet(2, 4, 1).state_dict().items()}
+    refused(saved(tmp_path, state), "without its description", "gantool export")
 
 
 # ---- refusals ----------------------------------------------------------------------------------------------
