@@ -142,6 +142,11 @@ def sample(
         UsageError, RunError: see the sentences.
     """
     found = open_run(run, out)
+    if "sample" not in found.spec.tasks:
+        raise UsageError(
+            f"{found.spec.title} draws nothing from noise alone.",
+            f"Use it with: {found.spec.next.format(run=found.path)}",
+        )
     if seeds is None:
         if n < 1:
             raise UsageError(f"{n} samples are none.", "Ask for at least one.")

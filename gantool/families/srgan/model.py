@@ -76,8 +76,8 @@ class SRGAN(GanModel):
     def stages(self) -> list[Stage]:
         """SRResNet's pre-training and the game, of as many steps as each has."""
         config = self.config
-        small = torch.empty(PROBED, 3, config.size // config.scale, config.size // config.scale, device="meta")
-        large = torch.empty(PROBED, 3, config.size, config.size, device="meta")
+        like = next(self.parameters()).to("meta")
+        small, large = (like.new_empty(PROBED, 3, s, s) for s in (config.size // config.scale, config.size))
         (draw, drawn), (judge, judged) = count_pass(self.generator, small), count_pass(self.discriminator, large)
         part, weights = config.batch / PROBED, sum(p.nbytes for p in self.parameters())
         kinds = [
@@ -152,7 +152,7 @@ class SRGAN(GanModel):
     def _update_discriminator(self, real: Tensor, fake: Tensor, ctx: Context) -> Metrics:
         with ctx.autocast():
             on_real, on_fake = self.discriminator(real), self.discriminator(fake)
-        on_real, on_fake = on_real.float(), on_fake.float()
+        on_real, on_fake = on_real.to(real.dtype), on_fake.to(real.dtype)
         loss = self.loss.real(on_real) + self.loss.fake(on_fake)
         ctx.minimize(self.optimizers["discriminator"], loss)
         found = {"d_loss": loss.detach(), **seen_right(self.config.loss, on_real, on_fake)}
@@ -162,7 +162,7 @@ class SRGAN(GanModel):
         with ctx.frozen(self.discriminator):
             with ctx.autocast():
                 on_fake = self.discriminator(fake)
-            parts = self.generator_losses(real, fake, on_fake.float())
+            parts = self.generator_losses(real, fake, on_fake.to(fake.dtype))
             loss = sum((weight * part for weight, part in parts.values()), fake.new_zeros(()))
             ctx.minimize(self.optimizers["generator"], loss)
         found = {"g_loss": loss.detach()} | {name: part.detach() for name, (_, part) in parts.items()}
@@ -192,7 +192,7 @@ class SRGAN(GanModel):
         assert pair.given is not None
         with ctx.autocast():
             fake = self.generator.enlarge(pair.given)
-        real, fake = pair.images, fake.float()
+        real, fake = pair.images, fake.to(pair.images.dtype)  # losses bear no bfloat16
         return ((real + 1) / 2, (fake + 1) / 2) if self.config.values == "unit" else (real, fake)
 
     @property
@@ -239,7 +239,7 @@ class SRGAN(GanModel):
 
     def sample(self, request: SampleRequest) -> Tensor:
         """Raises UsageError: it draws nothing from noise."""
-        raise UsageError("SRGAN draws nothing from noise: it enlarges.", "gantool superres photo.jpg --model RUN")
+        raise UsageError("SRGAN draws nothing from noise alone.", "It enlarges: gantool superres PICTURE --model RUN")
 
     def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
         """Rows of patches that nobody draws at random: bicubic, enlarged, real; (3 EXAMPLES, 3, size, size)."""
