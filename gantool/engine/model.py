@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gantool.engine.world import World
+from gantool.errors import UsageError
 from gantool.family import DataShape, SampleRequest
 
 Metrics = dict[str, Tensor]
@@ -188,9 +189,13 @@ class GanModel(nn.Module, ABC):
     def leave(self, stage: Stage) -> None:
         """After the last step of a stage."""
 
-    @abstractmethod
     def sample(self, request: SampleRequest) -> Tensor:
-        """Draw pictures: (N, C, H, W) in [-1, 1]. Families that sample many sizes may refuse some."""
+        """Draw pictures: (N, C, H, W) in [-1, 1]. Families that sample many sizes may refuse some.
+
+        Raises:
+            UsageError: the family draws nothing from noise, and does not define this.
+        """
+        raise UsageError(f"{type(self).__name__} draws nothing from noise alone.", "See `gantool families`.")
 
     def preview(self, seeds: Sequence[int] = (0, 1, 2)) -> Tensor:
         """A few pictures from fixed noise, (N, C, H, W)."""

@@ -19,12 +19,14 @@ import gantool
 from gantool import registry
 from gantool.cli.family_command import family_command
 from gantool.data.set_options import SetOptions
+from gantool.engine.model import GanModel
 from gantool.errors import GantoolError, Interrupted
 from gantool.family import (
     AnimateRequest,
     Animates,
     DataShape,
     Edits,
+    Enlarges,
     Harmonizes,
     InjectRequest,
     InterpolateRequest,
@@ -87,8 +89,9 @@ def test_the_spec_is_filled_in(entry, spec):
 def test_tasks_are_the_capabilities_of_the_model(spec):
     model = spec.model_class()
     methods = {"sample": "sample", "animate": "animate", "harmonize": "harmonize", "edit": "edit", "paint": "paint"}
-    methods |= {"superres": "super_resolve", "interpolate": "interpolate"}
-    assert set(spec.tasks) == {task for task, method in methods.items() if callable(getattr(model, method, None))}
+    methods |= {"superres": "super_resolve", "interpolate": "interpolate", "enlarge": "enlarge"}
+    nothing = {None, GanModel.sample}  # what every model has refuses to draw
+    assert set(spec.tasks) == {task for task, method in methods.items() if getattr(model, method, None) not in nothing}
 
 
 def test_presets_fit_the_options(spec):
@@ -147,11 +150,12 @@ class Watch:
     """Keeps the model as training left it, and the names of its losses."""
 
     def __init__(self):
-        self.model, self.names, self.total = None, set(), 0
+        self.model, self.names, self.total = None, {}, 0
 
     def step(self, progress):
         self.total = progress.state.total
-        self.names.add(tuple(progress.metrics))
+        if progress.metrics:
+            self.names.setdefault(progress.state.stage, set()).add(tuple(progress.metrics))
 
     def stage_end(self, progress, model):
         pass
@@ -222,10 +226,11 @@ def test_tiny_trains_in_seconds(trained):
         assert (run.path / "previews" / f"stage-{stage.index + 1:02d}.png").is_file()
 
 
-def test_losses_have_the_same_names_at_every_step(trained):
-    names = [name for name in trained[1].names if name]
-    assert len(names) == 1
-    assert len(names[0]) >= 2
+def test_losses_have_the_same_names_at_every_step_of_a_stage(trained):
+    assert trained[1].names
+    for names in trained[1].names.values():
+        assert len(names) == 1
+        assert len(next(iter(names))) >= 2
 
 
 def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(spec, picture, trained):
@@ -241,7 +246,7 @@ def test_a_run_that_was_stopped_ends_as_if_it_had_not_been(spec, picture, traine
     stopped = (r for r in gantool.runs(picture.parent / "runs") if r.id.endswith("stopped") and r.spec is spec)
     run = next(stopped)
     while stops:
-        assert run.load("cpu").sample(SampleRequest([0])).isfinite().all()  # a run under way can be looked at
+        assert samples(run.load("cpu"), [0]).isfinite().all()  # a run under way can be looked at
         with pytest.raises(Interrupted):
             gantool.resume(run, callbacks=[seen], stop=stop)
     torch.manual_seed(2)
@@ -265,7 +270,13 @@ def model(trained):
 
 
 def samples(model, seeds, size=None):
-    """What the model draws; a family may refuse a size, and says so."""
+    """What the model draws, or makes of small pictures; a family may refuse a size, and says so."""
+    if isinstance(model, Enlarges):
+        if size is not None:
+            pytest.skip("enlarges any size by its factor")
+        random = [torch.Generator().manual_seed(seed) for seed in seeds]
+        small = [torch.rand(1, 3, 9, 7, generator=generator) * 2 - 1 for generator in random]
+        return torch.cat([model.enlarge(picture) for picture in small]).clamp(-1, 1)
     try:
         return model.sample(SampleRequest(seeds, size))
     except GantoolError as error:
@@ -385,6 +396,23 @@ def test_pictures_that_are_taken_in(spec, model, task):
     with pytest.raises(ValueError, match="expected"):
         call(InjectRequest(picture[:, :, 1:], scales[0]))
     assert_same(dict(model.state_dict()), before)
+
+
+def test_any_picture_is_enlarged(spec, model):
+    assert isinstance(model, Enlarges) == ("enlarge" in spec.tasks)
+    if "enlarge" not in spec.tasks:
+        return
+    pictures = torch.rand(2, 3, 60, 75, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    large = model.enlarge(pictures)
+    factor, reach = model.factor, model.reach
+    assert large.shape == (2, 3, 60 * factor, 75 * factor)
+    assert not large.requires_grad
+    # What lies farther than the reach has no say.
+    other = pictures.clone()
+    other[:, :, :, 70:] = 0
+    edge = (70 - reach) * factor
+    torch.testing.assert_close(model.enlarge(other)[..., :edge], large[..., :edge], rtol=0, atol=1e-6)
+    assert not torch.allclose(model.enlarge(other)[..., edge:], large[..., edge:])
 
 
 def test_pictures_that_are_enlarged(spec, model):

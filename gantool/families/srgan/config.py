@@ -99,7 +99,7 @@ PRESETS = {
     "paper-mse": Preset("the paper's SRGAN-MSE, which needs no weights of VGG19", GAME_MSE),
     "srresnet": Preset("the paper's SRResNet-MSE alone: the best PSNR, no invented detail", {"steps": 0}),
     "leftthomas": Preset(
-        "the best-known PyTorch code, but for its VGG16: 5 blocks, 1 - D in place of logarithms, no pre-training",
+        "the best-known PyTorch code, without its VGG16: 5 blocks, 1 - D for logarithms",
         {
             **GAME_MSE,
             "blocks": 5,

@@ -16,7 +16,7 @@ from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_le
 from gantool.errors import UsageError
 from gantool.families.srgan.config import SRGANConfig
 from gantool.families.srgan.networks import Discriminator, make_generator
-from gantool.family import DataShape, SampleRequest
+from gantool.family import DataShape
 from gantool.game.cost import PROBED, count_pass
 from gantool.game.measures import gradient_norm, seen_right
 from gantool.losses.adversarial import LOSSES
@@ -236,10 +236,6 @@ class SRGAN(GanModel):
     def complete(self) -> bool:
         """Never: it draws from small pictures, not from noise."""
         return False
-
-    def sample(self, request: SampleRequest) -> Tensor:
-        """Raises UsageError: it draws nothing from noise."""
-        raise UsageError("SRGAN draws nothing from noise alone.", "It enlarges: gantool superres PICTURE --model RUN")
 
     def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
         """Rows of patches that nobody draws at random: bicubic, enlarged, real; (3 EXAMPLES, 3, size, size)."""
