@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gantool.tasks.runs import Run, open_run, runs
     from gantool.tasks.sample import sample
     from gantool.tasks.superres import superres
+    from gantool.tasks.superres_files import superres_files
     from gantool.tasks.train import resume, train
 
 _HOMES = {
@@ -43,6 +44,7 @@ _HOMES = {
     "edit": "repaint",
     "paint": "repaint",
     "superres": "superres",
+    "superres_files": "superres_files",
     "import_run": "import_run",
     "report": "report",
     "Run": "runs",
@@ -71,6 +73,7 @@ __all__ = [
     "sample",
     "save_statistics",
     "superres",
+    "superres_files",
     "total_answers",
     "train",
 ]

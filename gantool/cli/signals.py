@@ -21,8 +21,8 @@ class Stopper:
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, quiet: bool = False) -> None:
-        self.quiet = quiet
+    def __init__(self, quiet: bool = False, what: str = "step") -> None:
+        self.quiet, self.what = quiet, what
         self.asked_at: float | None = None
         self._before: dict[signal.Signals, object] = {}
 
@@ -47,6 +47,6 @@ class Stopper:
             if not self.quiet:
                 # Not through the console: it may be in the middle of a line.
                 with contextlib.suppress(OSError):
-                    os.write(2, b"\nStopping after this step; once more to stop at once.\n")
+                    os.write(2, f"\nStopping after this {self.what}; once more to stop at once.\n".encode())
         elif now - self.asked_at > TOGETHER:
             raise KeyboardInterrupt

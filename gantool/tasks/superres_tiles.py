@@ -127,16 +127,16 @@ class Tiler:
         share = SHARE.get(self.device.type, 0.5) * max(0.0, free)
         return int(min(LARGEST, max(2 * SMALLEST, math.sqrt(share / self._cost))))
 
-    def enlarge(self, pixels: Levels, dtype: type[np.unsignedinteger], tick: Tick = lambda *_: None) -> Levels:
-        """(H, W, 3), uint8 or uint16 over its whole range, to (factor H, factor W, 3) of `dtype`, clipped and rounded.
+    def enlarge(self, pixels: Levels, out: Levels, tick: Tick = lambda *_: None) -> None:
+        """(H, W, 3), uint8 or uint16 over its whole range, to `out`, (factor H, factor W, 3), clipped and rounded.
+
+        `out` is of either type, too; nothing of its size is held beside it.
 
         Raises:
             MemoryShort: not even small tiles fit.
             RunError: the network gives NaN.
         """
         height, width, _ = pixels.shape
-        factor = int(self.model.factor)
-        out: Levels = np.empty((factor * height, factor * width, 3), dtype)
         side, overlap = self.layout(height, width, out.nbytes)
         todo = deque(boxes(height, width, side))
         self._explain(side, overlap, len(todo))
@@ -155,7 +155,6 @@ class Tiler:
                 continue
             done += 1
             tick(done, done + len(todo))
-        return out
 
     def _one(self, pixels: Levels, box: Box, overlap: int, out: Levels) -> None:
         """Compute one tile and write it to its place in `out`."""

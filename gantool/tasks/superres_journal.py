@@ -1,0 +1,92 @@
+"""What a folder of results is made from: one line of JSON for each, so that a run can be gone on with."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from gantool.errors import RunError
+from gantool.files import check_target, write_error
+
+NAME = "superres.jsonl"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A result and what it was made from.
+
+    Attributes:
+        result: its name within the folder, "/" between folders.
+        model: sha256 of the network's weights.
+        scale: how many times larger.
+        quality: of JPEG and WebP, as it was asked for.
+        source_bytes, source_mtime_ns: of the picture's file.
+        result_bytes: of the result's file.
+    """
+
+    result: str
+    model: str
+    scale: float
+    quality: int | None
+    source_bytes: int
+    source_mtime_ns: int
+    result_bytes: int = 0
+
+    def same_job(self, other: Made) -> bool:
+        """Whether another one of this name was made by the same model, as large."""
+        return (self.model, self.scale, self.quality) == (other.model, other.scale, other.quality)
+
+    def same_source(self, other: Made) -> bool:
+        """Whether both were made from the same file, unchanged since."""
+        mine, others = (self.source_bytes, self.source_mtime_ns), (other.source_bytes, other.source_mtime_ns)
+        return mine == others
+
+
+class Journal:
+    """The file `superres.jsonl` in a folder of results. Several threads may write."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / NAME
+        self._turn = threading.Lock()
+        self.made: dict[str, Made] = {}
+        check_target(self.path, overwrite=True)
+        try:
+            lines = self.path.read_bytes().splitlines() if self.path.exists() else []
+        except OSError as error:
+            raise RunError(f"Cannot read {self.path}: {error.strerror}.", "Check its permissions.") from error
+        for line in lines:
+            made = _parsed(line)
+            if made is not None:
+                self.made[made.result] = made  # the last line of a name holds
+
+    def find(self, result: Path, name: str) -> Made | None:
+        """What is known of an existing result file, if it is still as it was written."""
+        made = self.made.get(name)
+        return made if made is not None and result.stat().st_size == made.result_bytes else None
+
+    def add(self, made: Made) -> None:
+        """Write down a result, at once. Raises RunError when that fails."""
+        line = json.dumps(asdict(made), allow_nan=False).encode()
+        with self._turn:
+            self.made[made.result] = made
+            try:
+                with open(self.path, "a+b") as file:
+                    # A line that was cut off by a crash must not swallow this one.
+                    torn = file.tell() > 0 and os.pread(file.fileno(), 1, file.tell() - 1) != b"\n"
+                    file.write(b"\n" * torn + line + b"\n")
+            except OSError as error:
+                raise write_error(self.path, error) from error
+
+
+def _parsed(line: bytes) -> Made | None:
+    """A line as it was written; None for one that is torn or someone else's."""
+    try:
+        values: Any = json.loads(line)
+        return Made(**values) if isinstance(values, Mapping) and isinstance(values.get("result"), str) else None
+    except (ValueError, TypeError, RecursionError):
+        return None

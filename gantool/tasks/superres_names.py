@@ -1,0 +1,165 @@
+"""Which pictures are enlarged, and how the results are called."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gantool.data.archives import printable
+from gantool.data.faithful_write import KINDS, NAMES, Kind
+from gantool.data.listing import file_mode, picture_names
+from gantool.errors import DataError, UsageError
+
+SUFFIX: dict[Kind, str] = {"png": ".png", "tif": ".tif", "webp": ".webp", "jpg": ".jpg"}
+FORMATS = tuple(SUFFIX)
+SPELLINGS = {"tiff": "tif", "jpeg": "jpg"}  # of formats on the command line
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture and its result.
+
+    Attributes:
+        name: of the picture within the input, for people.
+        source, result: the files.
+        kind: of the result.
+    """
+
+    name: str
+    source: Path
+    result: Path
+    kind: Kind
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is enlarged to what.
+
+    Attributes:
+        items: one for each picture, in natural order.
+        folder: of the results where the input is a folder; None where it is one picture.
+    """
+
+    items: Sequence[Item]
+    folder: Path | None
+
+    @property
+    def root(self) -> Path:
+        """The folder that everything is written under."""
+        return self.folder if self.folder is not None else self.items[0].result.parent
+
+
+def plan_files(
+    source: str | Path, to: str | Path | None, scale: float, form: str | None = None, quality: int | None = None
+) -> Plan:
+    """The pictures of `source`, one or a folder with all folders in it, and where their results go.
+
+    Args:
+        source: a picture or a folder. Folders that are symbolic links are not entered.
+        to: the result's file, or a folder; None: NAME-xSCALE beside the input. The folders' structure is kept.
+        form: "png", "tif", "webp" or "jpg"; None keeps PNG, TIFF and WebP, makes PNG of all others, and keeps JPEG
+            where a quality is given.
+
+    Raises:
+        DataError: nothing there, no pictures, or it may not be read.
+        UsageError: an unknown format, a result that would take the place of a source, two results of one name.
+    """
+    source = Path(source)
+    wanted = _format(form)
+    if not stat.S_ISDIR(file_mode(source)):
+        return _one(source, None if to is None else Path(to), scale, wanted, quality)
+    folder = Path(to) if to is not None else _beside(source, f"-x{scale:g}")
+    _check_folder(source, folder)
+    inner = _inside(source, folder)
+    names = picture_names(source, recursive=True)
+    names = [name for name in names if inner is None or not name.startswith(inner)]
+    if not names:
+        raise DataError(f"No pictures in {source} but results in {folder}.", "Name the folder of the pictures.")
+    return Plan(_items(source, folder, names, wanted, quality), folder)
+
+
+def _format(form: str | None) -> Kind | None:
+    if form is None:
+        return None
+    form = form.lower().removeprefix(".")
+    form = SPELLINGS.get(form, form)
+    for kind in FORMATS:
+        if kind == form:
+            return kind
+    raise UsageError(f"{form!r} is no format that results are written in.", f"Use {', '.join(FORMATS)}.")
+
+
+def _kind_of(suffix: str, wanted: Kind | None, quality: int | None) -> Kind:
+    kept = KINDS.get(suffix.lower(), "png")
+    return wanted or ("png" if kept == "jpg" and quality is None else kept)
+
+
+def _renamed(name: str, kind: Kind) -> str:
+    """The file name with the extension of `kind`, unless it has one of that kind already."""
+    stem, suffix = os.path.splitext(name)
+    return name if KINDS.get(suffix.lower()) == kind else stem + SUFFIX[kind]
+
+
+def _beside(path: Path, ending: str) -> Path:
+    """`path` with `ending` after its name; of "." and ".." the folder that they mean."""
+    whole = path if path.name not in ("", "..") else Path(os.path.realpath(path))
+    return whole.with_name(whole.name + ending)
+
+
+def _one(source: Path, to: Path | None, scale: float, wanted: Kind | None, quality: int | None) -> Plan:
+    kind = _kind_of(source.suffix, wanted, quality)
+    ending = f"{source.stem}-x{scale:g}{source.suffix}"
+    if to is None:
+        result = source.with_name(_renamed(ending, kind))
+    elif to.is_dir() or str(to).endswith(os.sep) or not to.suffix:
+        result = to / _renamed(ending, kind)
+    else:
+        named = KINDS.get(to.suffix.lower())
+        if named is None:
+            what = f"{to} has no extension of a format that is written."
+            raise UsageError(what, f"Use {', '.join(FORMATS)}; end the name of a new folder with {os.sep}.")
+        if wanted is not None and named != wanted:
+            raise UsageError(f"{to} is not called like {NAMES[wanted]}.", f"Call it {to.with_suffix(SUFFIX[wanted])}.")
+        kind, result = named, to
+    _check_apart(source, result)
+    return Plan((Item(printable(str(source)), source, result, kind),), None)
+
+
+def _items(
+    source: Path, folder: Path, names: Sequence[str], wanted: Kind | None, quality: int | None
+) -> tuple[Item, ...]:
+    """Where a.jpg and a.png would both become a.png, the first becomes a.jpg.png."""
+    kinds = {name: _kind_of(os.path.splitext(name)[1], wanted, quality) for name in names}
+    results = {name: _renamed(name, kinds[name]) for name in names}
+    taken = Counter(results.values())
+    for name, result in results.items():
+        if taken[result] > 1 and result != name:
+            results[name] = name + SUFFIX[kinds[name]]
+    twice = next((result for result, count in Counter(results.values()).items() if count > 1), None)
+    if twice is not None:
+        both = [printable(name) for name, result in results.items() if result == twice]
+        raise UsageError(f"{' and '.join(both)} would both become {printable(twice)}.", "Rename one of them.")
+    items = tuple(Item(printable(name), source / name, folder / results[name], kinds[name]) for name in names)
+    for item in items:
+        _check_apart(item.source, item.result)
+    return items
+
+
+def _check_folder(source: Path, folder: Path) -> None:
+    if os.path.realpath(source) == os.path.realpath(folder):
+        raise UsageError(f"{folder} is the folder that the pictures are in.", "Name another one for the results.")
+
+
+def _inside(source: Path, folder: Path) -> str | None:
+    """The beginning of the names of what lies in `folder`, if that lies in `source`."""
+    outer, inner = os.path.realpath(source), os.path.realpath(folder)
+    return os.path.relpath(inner, outer).replace(os.sep, "/") + "/" if inner.startswith(outer + os.sep) else None
+
+
+def _check_apart(source: Path, result: Path) -> None:
+    if os.path.realpath(source) == os.path.realpath(result):  # a link leads from one to the other, too
+        raise UsageError(f"{result} is the picture that is to be enlarged.", "Give another name to the result.")
