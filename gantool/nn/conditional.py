@@ -51,7 +51,7 @@ class ConditionalBatchNorm(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Normalise, then scale and shift by class."""
-        shape = (len(x), -1, *(1 for _ in x.shape[2:]))
+        shape = (x.shape[0], -1, *(1 for _ in x.shape[2:]))
         normed: Tensor = self.norm(x)
         gain, bias = self.gain(y).view(shape), self.bias(y).view(shape)
         return torch.addcmul(bias, normed, gain)

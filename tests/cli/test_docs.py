@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from gantool.data.enlarger_files import save_enlarger
+from gantool.nn.srresnet import SRResNet
 from gantool.tasks.evaluate.options import METRICS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -50,6 +52,7 @@ CALLS = {
     "harmonize, edit": ["harmonize", "--background", "a.png", "b.png", "--preset", "tiny"],
     "paint": ["paint", "--background", "a.png", "b.png", "--preset", "tiny"],
     "superres": ["superres", "a.png", "-s", "1.5", "--max-size", "32", "--preset", "tiny"],
+    "export": ["export", "small.safetensors", "--to", "net.pt2"],
     "runs diff": ["runs", "diff", "RUN", "RUN"],
     "report": ["report", "RUN", "--to", "page.html"],
     "families": ["families"],
@@ -82,6 +85,8 @@ def test_the_examples_have_the_keys_of_the_answers(cli, here, trained, heading):
     answer = {"source": "photos", "real": True, "judged_real": True, "time_ms": 50, "shown_ms": 50.1, "answer_ms": None}
     answers = {"format": "gantool-choice-answers", "mode": "single", "sources": sources}
     Path("answers.json").write_text(json.dumps({**answers, "sessions": [{"id": "a", "answers": [answer]}]}))
+    if heading == "export":
+        save_enlarger(SRResNet(2, 4, 1), Path("small.safetensors"))
     words = [str(trained) if word == "RUN" else word for word in CALLS[heading]]
     said = cli(*words, "--json")
     same_shape(examples()[heading], said.reply["data"])
@@ -93,7 +98,7 @@ def test_every_command_is_in_the_overview(cli):
         assert cli(*words, "--help").code == 0
 
 
-PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "import"]
+PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "export", "import"]
 
 
 @pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats", "eval choice"])

@@ -32,7 +32,7 @@ class MLPGenerator(nn.Module):
         hot = one_hot(y, self.classes, z)
         h = self.joint(append(self.from_noise(z), self.from_class(hot)))
         images: Tensor = self.squash(self.last(h))
-        return images.view(len(z), *self.shape)
+        return images.view(z.shape[0], *self.shape)
 
 
 class MLPDiscriminator(nn.Module):

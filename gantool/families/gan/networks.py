@@ -30,7 +30,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(N, nz) to (N, C, H, W)."""
         images: Tensor = self.main(z)
-        return images.view(len(z), *self.shape)
+        return images.view(z.shape[0], *self.shape)
 
 
 class Discriminator(nn.Module):
