@@ -77,8 +77,7 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
     lines = [
         f"{plan.spec.title} on {plan.source.says()}",
         f"  preset    {plan.preset}: {preset_reason(plan, flag, config)}",
-        f"  stages    {len(plan.stages)}, from {pixels(*first.size)} to {pixels(*last.size)},"
-        f" {sum(s.steps for s in plan.stages):,} steps"
+        f"  stages    {len(plan.stages)}, {_sizes(first, last)}, {sum(s.steps for s in plan.stages):,} steps"
         if len(plan.stages) > 1
         else f"  training  {_named(plan)}{first.steps:,} steps at {pixels(*first.size)}{_passes(plan)}",
     ]
@@ -92,6 +91,13 @@ def summary(plan: Plan, flag: str | None, config: Path | None) -> list[str]:
         f"  output    {plan.out / plan.spec.name}",
     ]
     return lines
+
+
+def _sizes(first: Stage, last: Stage) -> str:
+    """ "from 8 × 8 px to 32 × 32 px", or the one size that all have."""
+    if first.size == last.size:
+        return f"at {pixels(*first.size)}"
+    return f"from {pixels(*first.size)} to {pixels(*last.size)}"
 
 
 def _named(plan: Plan) -> str:

@@ -197,6 +197,11 @@ class GanModel(nn.Module, ABC):
         """
         raise UsageError(f"{type(self).__name__} draws nothing from noise alone.", "See `gantool families`.")
 
+    @property
+    def rows(self) -> str:
+        """Of a model that does not draw from noise alone: what the rows of its preview are, as a sentence."""
+        return ""
+
     def preview(self, seeds: Sequence[int] = (0, 1, 2)) -> Tensor:
         """A few pictures from fixed noise, (N, C, H, W)."""
         return self.sample(SampleRequest(seeds))

@@ -37,6 +37,7 @@ class Group:
 
 GROUPS = (
     Group("losses", "Losses", {"d_loss": "discriminator", "g_loss": "generator"}),
+    Group("content", "Content loss", {"content": "features of VGG19", "mse": "MSE of pixels"}),
     Group("scores", "Scores by the discriminator", {"score_real": "real pictures", "score_fake": "fakes"}),
     Group("accuracy", "Share judged rightly", {"acc_real": "real pictures", "acc_fake": "fakes"}, (0, 1)),
     Group("classes", "Share of classes named rightly", {"class_real": "real pictures", "class_fake": "fakes"}, (0, 1)),

@@ -201,6 +201,11 @@ def plan_training(
                 "These options go on from a trained model, and there is none here.",
                 "Train one first; then `gantool paint --quantize`, or --fine-tune of `gantool harmonize` and `edit`.",
             )
+        if settings.config.eval and "sample" not in spec.tasks:
+            raise UsageError(
+                f"--eval measures what is drawn from noise, and {spec.title} draws nothing from it.",
+                "Leave it out; `gantool eval superres` measures what enlarges.",
+            )
         if settings.config.eval and not model.complete:
             raise UsageError(
                 "--eval draws from noise alone, and this run lacks the coarsest level.", "Leave it out, or train all."

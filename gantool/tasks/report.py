@@ -122,7 +122,7 @@ def report(
         html.section(
             "Stage by stage",
             _stage_table(facts),
-            *(previews_over_time(found, facts.schedule, facts.draws) or _previews(facts)),
+            *(previews_over_time(found, facts.schedule, facts.model) or _previews(facts)),
         ),
         html.section("Settings", *_settings(facts)),
         html.section("Input", _input(facts)),
@@ -388,6 +388,8 @@ def _commands(facts: _Facts) -> list[str]:
         )
     if facts.status != "finished":
         parts.append(html.command("Go on with it", shlex.join(["gantool", "resume", run])))
+    if facts.spec and "sample" not in facts.spec.tasks:
+        return [*parts, html.command("Use it", facts.spec.next.format(run=shlex.quote(run)))]
     draw = ["gantool", "sample", run, "-n", "16"]
     parts.append(html.command("Draw more samples", shlex.join([*draw, *([] if facts.draws else ON_A_PICTURE)])))
     if isinstance(facts.model, Reconstructs):

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 STARTS, DRAWS = 2, 3
 COLUMNS = 8  # of a preview
 CELL = 96  # pixels that a picture is enlarged to at most
-ON_REAL = "the first row is real, and each row below it is drawn on its coarse versions, with other noise."
 
 
 def from_coarse_to_fine(model: GanModel, seeds: Sequence[int], classes: int) -> list[str]:
@@ -44,13 +43,18 @@ def from_coarse_to_fine(model: GanModel, seeds: Sequence[int], classes: int) -> 
 
 
 def on_real_pictures(model: GanModel) -> list[str]:
-    """What a model draws that lacks coarser levels."""
+    """What a model draws that does not draw from noise alone, or that lacks coarser levels."""
     pictures = to_uint8(model.preview())
     height, width = pictures.shape[1:3]
     sheet = contact_sheet(list(pictures), columns=COLUMNS, gap=1)
-    shown = image(sheet, "Draws on real pictures", "real pictures, and draws on their coarse versions")
+    lacking = isinstance(model, Refines)
+    caption = (
+        "real pictures, and draws on their coarse versions" if lacking else "real pictures, and what becomes of them"
+    )
+    shown = image(sheet, "Draws on real pictures", caption)
+    why = "This run lacks coarser levels, and cannot draw from noise alone. " if lacking else ""
     return [
         "<h3>On real pictures</h3>",
-        html.paragraph(f"This run lacks coarser levels, and cannot draw from noise alone: {ON_REAL}", "soft"),
+        html.paragraph(f"{why}{model.rows}", "soft"),
         html.figure(shown, html.enlargement(height, width, CELL)),
     ]

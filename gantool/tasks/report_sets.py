@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from gantool.data.image import load_picture, to_uint8
 from gantool.data.sheet import contact_sheet
 from gantool.errors import GantoolError
-from gantool.family import InterpolateRequest, Interpolates, SampleRequest
+from gantool.family import InterpolateRequest, Interpolates, Refines, SampleRequest
 from gantool.tasks import report_page as html
 from gantool.tasks.balance import EARLY
 from gantool.tasks.curves import WATCHED, Panel, boundaries, is_number, on_set, panels, stage_name, step_of, whole
-from gantool.tasks.report_levels import ON_REAL, from_coarse_to_fine, on_real_pictures
+from gantool.tasks.report_levels import from_coarse_to_fine, on_real_pictures
 from gantool.tasks.report_pictures import LARGEST_PREVIEW, image
 from gantool.tasks.report_plot import plot, thinned
 from gantool.tasks.runs import PIECES, Run
@@ -94,12 +94,12 @@ def _way(model: GanModel, seeds: Sequence[int], classes: int) -> list[str]:
     ]
 
 
-def previews_over_time(run: Run, schedule: Sequence[int], draws: bool = True) -> list[str]:
+def previews_over_time(run: Run, schedule: Sequence[int], model: GanModel | None = None) -> list[str]:
     """Some of the sheets drawn while it trained, from the first to the last; nothing where there are none.
 
     Args:
         schedule: steps of each stage.
-        draws: whether the model draws from noise alone.
+        model: that was trained, as far as it is known.
     """
     groups = _sheets(run, schedule)
     each = SHEETS if len(groups) == 1 else max(2, OF_STAGES // max(1, len(groups)))
@@ -120,8 +120,11 @@ def previews_over_time(run: Run, schedule: Sequence[int], draws: bool = True) ->
     if not parts:
         return problems
     text = "The same noise again and again, as training went on."
-    if not draws or (run.path / PIECES).is_dir():
-        text += f" Where coarser levels were lacking, {ON_REAL}"
+    if model is not None and model.rows:
+        if not isinstance(model, Refines):
+            text = f"The same again and again, as training went on. {model.rows}"
+        elif not model.complete or (run.path / PIECES).is_dir():
+            text += f" Where coarser levels were lacking: {model.rows}"
     return ["<h3>Previews</h3>", html.paragraph(text, "soft"), *parts, *problems]
 
 

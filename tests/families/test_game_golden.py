@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from gantool.data.state_dicts import renamed
 from gantool.data.batches import Batch
+from gantool.data.state_dicts import renamed
 from gantool.engine.model import Context
 from gantool.families.dcgan.config import PRESETS, DCGANConfig
 from gantool.families.dcgan.model import DCGAN

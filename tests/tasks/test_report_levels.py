@@ -200,8 +200,8 @@ def test_a_level_alone_is_shown_on_real_pictures(single: Run) -> None:
     (sheet,) = pictures(text, "Draws on real pictures")
     preview = single.load("cpu").preview()
     np.testing.assert_array_equal(sheet, contact_sheet(list(to_uint8(preview)), columns=8, gap=1))
-    assert "cannot draw from noise alone: the first row is real" in words(text)
-    assert "the first row is real" in words(part(text, "Stage by stage"))
+    assert "cannot draw from noise alone. The first row is real" in words(text)
+    assert "The first row is real" in words(part(text, "Stage by stage"))
     assert f"gantool sample {single.path} -n 16 --coarse picture.png" in words(text)
     assert "Watched" not in text  # there is nothing to draw
 
@@ -227,7 +227,7 @@ def test_levels_trained_apart(out: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         (last,) = pictures(group, f"Preview of {LEVELS[index]}, step 40")
         kept = run.path / "pieces" / str(index) / "previews" / "step-0000040.png"
         np.testing.assert_array_equal(last, load_picture(kept).pixels)
-    assert "Where coarser levels were lacking, the first row is real" in words(text)
+    assert "Where coarser levels were lacking: The first row is real" in words(text)
     assert re.findall(r"<h3>(.*?)</h3>", part(text, "How the losses went")) == LEVELS
     piece = page(open_run(run.path / "pieces" / "1"))
     assert "On real pictures" in piece

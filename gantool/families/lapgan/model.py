@@ -264,6 +264,11 @@ class LAPGAN(Sampling, GanModel):
                 "Begin with a picture, by `gantool sample --coarse`; or put it together with others by --level-model.",
             )
 
+    @property
+    def rows(self) -> str:
+        """What `preview` shows where coarser levels are lacking."""
+        return "The first row is real, and each row below it is drawn on its coarse versions, with other noise."
+
     def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
         """As `Sampling.preview`; without coarser levels, a row of real pictures and rows drawn on their coarse ones."""
         if self.complete:

@@ -237,6 +237,11 @@ class SRGAN(GanModel):
         """Never: it draws from small pictures, not from noise."""
         return False
 
+    @property
+    def rows(self) -> str:
+        """What `preview` shows."""
+        return "Patches of pictures trained on: enlarged by bicubic, by the network, and as they really are."
+
     def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
         """Rows of patches that nobody draws at random: bicubic, enlarged, real; (3 EXAMPLES, 3, size, size)."""
         small, real = (patches.float() / 127.5 - 1 for patches in (self.small, self.large))
