@@ -28,9 +28,9 @@ STYLE = """
 .bar button { font: inherit; padding: .1rem .7rem; margin-right: .3rem; color: inherit; background: var(--panel);
   border: 1px solid var(--rule); border-radius: .3rem; }
 .bar button[aria-pressed=true] { border-color: var(--line); color: var(--line); font-weight: 600; }
-.pair { overflow: auto; max-height: 85vh; border: 1px solid var(--rule);
+.pair { overflow: auto; width: fit-content; max-width: 100%; max-height: 85vh; border: 1px solid var(--rule); }
+.stack { display: grid; width: max-content; max-width: 100%; cursor: col-resize;
   background: repeating-conic-gradient(#8883 0 25%, #fff3 0 50%) 0 0 / 16px 16px; }
-.stack { display: grid; width: max-content; max-width: 100%; }
 .stack > * { grid-area: 1 / 1; width: calc(var(--w) * 1px); background: none; }
 .stack .ours { clip-path: inset(0 0 0 var(--cut, 50%)); }
 .stack::after { content: ""; grid-area: 1 / 1; width: 2px; margin-left: calc(var(--cut, 50%) - 1px);
@@ -39,14 +39,22 @@ STYLE = """
 [data-zoom="1"] .stack img { max-width: none; }
 [data-zoom="2"] .stack img { max-width: none; width: calc(var(--w) * 2px); image-rendering: pixelated; }
 [data-zoom="4"] .stack img { max-width: none; width: calc(var(--w) * 4px); image-rendering: pixelated; }
-.pair + input { width: 100%; margin: .4rem 0 0; }
-.ends { display: flex; justify-content: space-between; max-width: none; margin: 0; }
+.pair + input { display: block; width: 100%; max-width: calc(var(--w) * 1px + 2px); margin: .4rem 0 0; }
+.ends { display: flex; justify-content: space-between; max-width: calc(var(--w) * 1px + 2px); margin: 0; }
+[data-zoom="2"] :is(.pair + input, .ends), [data-zoom="4"] :is(.pair + input, .ends) { max-width: none; }
 """
 
 SCRIPT = """
-for (const slider of document.querySelectorAll("input[type=range]"))
-  slider.addEventListener("input", () =>
-    slider.previousElementSibling.firstElementChild.style.setProperty("--cut", slider.value + "%"));
+for (const slider of document.querySelectorAll("input[type=range]")) {
+  const stack = slider.previousElementSibling.firstElementChild;
+  const cut = () => stack.style.setProperty("--cut", slider.value + "%");
+  slider.addEventListener("input", cut);
+  stack.addEventListener("pointermove", (event) => {
+    const box = stack.getBoundingClientRect();
+    slider.value = (100 * (event.clientX - box.left)) / box.width;
+    cut();
+  });
+}
 for (const button of document.querySelectorAll(".bar button"))
   button.addEventListener("click", () => {
     document.body.dataset.zoom = button.value;
@@ -124,9 +132,9 @@ def _section(item: Item, scale: float, root: Path, folder: Path) -> str:
         for path, css, alt in ((theirs, "", "bicubic"), (ours, ' class="ours"', "the network"))
     )
     return (
-        f'<section><h2>{escape(item.name)}</h2><p class="soft">{escape(size)}</p>'
-        f'<div class="pair"><div class="stack" style="--w:{min(width, SIDE)}">{images}</div></div>'
-        '<input type="range" min="0" max="100" value="50" aria-label="how much of bicubic is seen">'
+        f'<section style="--w:{min(width, SIDE)}"><h2>{escape(item.name)}</h2><p class="soft">{escape(size)}</p>'
+        f'<div class="pair"><div class="stack">{images}</div></div>'
+        '<input type="range" min="0" max="100" step="0.1" value="50" aria-label="how much of bicubic is seen">'
         '<p class="soft ends"><span>bicubic</span><span>the network</span></p></section>'
     )
 

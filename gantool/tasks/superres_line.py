@@ -202,9 +202,10 @@ class Line:
             item.result.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise write_error(item.result, error) from error
-        atomic_write(item.result, data, overwrite=job.overwrite, sync=False)
         if job.journal is not None and made is not None:
+            # Before the result: were it after, a result that a kill left without its line would be nobody's.
             job.journal.add(replace(made, result_bytes=len(data)))
+        atomic_write(item.result, data, overwrite=job.overwrite, sync=False)
         return notes
 
     def _collect(self, writing: Writing, everything: bool = False) -> None:
