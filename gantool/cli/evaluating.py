@@ -7,22 +7,18 @@ import math
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
-from gantool.cli import choosing
+from gantool.cli import choosing, eval_superres
 from gantool.cli.arguments import DEVICE, OUT
 from gantool.cli.command import MEASURE, add
 from gantool.cli.counting import counting
-from gantool.cli.talk import Result, Talk, table
+from gantool.cli.figures import GATE, figure, shown, warn
+from gantool.cli.talk import Result, Talk
 from gantool.errors import UsageError
 from gantool.tasks.evaluate.options import LAST_SEED, METRICS, PAIR, SAMPLES, SETS, EvalOptions, Metric
-
-if TYPE_CHECKING:
-    from gantool.tasks.evaluate.result import Evaluation
-
-GATE = 3  # exit code of a measurement that is worse than --fail-above or --fail-below allow
 
 _OPTIONS: dict[str, Any] = {
     "n": Annotated[int | None, typer.Option("-n", "--number", help="pictures to draw, where one is a run", min=1)],
@@ -71,6 +67,7 @@ def register(app: typer.Typer) -> None:
     for metric in METRICS.values():
         add(group, _command(metric), name=metric.name)
     add(group, _stats(), name="stats")
+    eval_superres.register(group)
     choosing.register(group)
     app.add_typer(group, name="eval", rich_help_panel=MEASURE)
 
@@ -90,12 +87,12 @@ def _command(metric: Metric) -> Callable[..., Result]:
             raise UsageError("A limit is no number (nan).", "Give --fail-above and --fail-below a number.")
         with counting(talk) as count:
             found = evaluate(metric.name, a, b, EvalOptions(**values), say=talk.say, count=count)
-        _warn(talk, found)
+        warn(talk, found)
         # Written so that a figure that is no number is beyond any limit.
         failed = (above is not None and not found.value <= above) or (below is not None and not found.value >= below)
         if failed:
             talk.say(f"{metric.name} {figure(found.value)} is beyond the limit that was set.")
-        return Result(found.data(), list(_shown(found)), GATE if failed else 0)
+        return Result(found.data(), list(shown(found)), GATE if failed else 0)
 
     limits = [
         inspect.Parameter(
@@ -136,7 +133,7 @@ def _stats() -> Callable[..., Result]:
 
         with counting(talk) as count:
             found = save_statistics(pictures, file, EvalOptions(**values), say=talk.say, count=count)
-        _warn(talk, found)
+        warn(talk, found)
         return Result({"file": str(file), "protocol": found.protocol, "warnings": list(found.warnings)}, [str(file)])
 
     operands = [
@@ -164,41 +161,3 @@ def _with_signature(
     function.__signature__ = inspect.Signature([talk, *parameters])  # type: ignore[attr-defined]
     function.__doc__ = text
     return function
-
-
-def _warn(talk: Talk, found: Evaluation) -> None:
-    for warning in found.warnings:
-        talk.say(f"Warning: {warning}")
-
-
-def figure(value: float) -> str:
-    """A figure with six significant digits."""
-    return f"{value:.6g}"
-
-
-def _shown(found: Evaluation) -> Any:
-    width = max(len(name) for name in found.values)
-    for i, (name, value) in enumerate(found.values.items()):
-        note = f"   {found.better} is better" if i == 0 else ""
-        yield f"{name:{width}}  {figure(value)}{note}"
-    if len(found.pairs) > 1:
-        headers = list(dict.fromkeys(key for row in found.pairs for key in row))
-        yield ""
-        yield table(headers, [[_cell(row.get(key)) for key in headers] for row in found.pairs])
-    yield ""
-    width = max(10, *map(len, found.protocol))
-    for key, value in found.protocol.items():
-        yield f"  {key:<{width}} {_line(value)}"
-
-
-def _cell(value: Any) -> Any:
-    return figure(value) if isinstance(value, float) else value
-
-
-def _line(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{key} {_line(inner)}" for key, inner in value.items() if inner is not None)
-    if isinstance(value, list):
-        parts = [_line(inner) for inner in value]
-        return ("; " if any(" " in part for part in parts) else " ").join(parts)
-    return str(_cell(value))

@@ -20,6 +20,7 @@ from torch import Tensor
 from gantool.data.cache import free_memory
 from gantool.errors import MemoryShort, RunError
 from gantool.family import Enlarges
+from gantool.tasks.enlarger import made_ready
 from gantool.tasks.superres_memory import bytes_per_pixel, is_memory_error
 
 SMALLEST = 16  # pixels of a tile's side at which shrinking ends
@@ -84,7 +85,7 @@ class Tiler:
         overlap: int | None = None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.model, self.device, self.say = model, device, say
+        self.model, self.device, self.say = made_ready(model), device, say
         self.tile, self.overlap = tile, overlap
         self.grid = int(getattr(model, "grid", GRID))
         self._most: int | None = None  # of a tile's side, since memory was short

@@ -1,0 +1,187 @@
+"""How well a network enlarges: PSNR, SSIM and LPIPS of each picture of a set, with bicubic's beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gantool.data.image import Pixels, to_tensor
+from gantool.data.sr_sets import Loaded, SRSet, find_set, load_pair
+from gantool.errors import DataError, UsageError
+from gantool.metrics import psnr_ssim
+from gantool.nn.imresize import imresize
+from gantool.tasks.evaluate.images import lpips_network, lpips_weights
+from gantool.tasks.evaluate.operands import Count, Say, quiet, silent
+from gantool.tasks.evaluate.options import EvalOptions
+from gantool.tasks.evaluate.result import Evaluation, Findings
+from gantool.weights.store import MissingWeights
+
+if TYPE_CHECKING:
+    from gantool.family import Enlarges
+    from gantool.metrics.lpips import Lpips
+    from gantool.tasks.runs import Run
+
+DEFAULT_SCALE = 4
+LUMA = np.array([65.481, 128.553, 24.966]) / 219  # of BT.601 over the full range: grey stays what it is
+Enlarge = Callable[[Pixels], Pixels]  # (h, w, 3) uint8 to (scale h, scale w, 3) uint8
+
+
+def evaluate_superres(
+    data: str | Path,
+    model: str | Path | Run | Enlarges | None = None,
+    scale: int | None = None,
+    *,
+    small: str | Path | None = None,
+    options: EvalOptions | None = None,
+    say: Say = quiet,
+    count: Count = silent,
+) -> Evaluation:
+    """Enlarge the small pictures of a set and compare with the large ones, as super-resolution papers do.
+
+    PSNR and SSIM of MATLAB's luma, not rounded, without a border of `scale` pixels; results are clipped and rounded to
+    8 bits before. A file of one channel is its own luma, as in the papers' MATLAB code. LPIPS, where its weights are,
+    of all pixels in RGB. Means over pictures.
+
+    Args:
+        data: see `gantool.data.sr_sets.find_set`.
+        model: a run, a file of weights, or what enlarges; None measures bicubic alone.
+        scale: None takes the model's, else 4.
+        small: folder of the small pictures, where they lie apart.
+        options: heeded are background, device, out, skip_bad, net, weights and heads.
+        say, count: take sentences and progress, for people.
+
+    Raises:
+        UsageError: another scale than the model's.
+        DataError: what is wrong with pictures or weights.
+        RunError: there is no such run.
+    """
+    options = options or EvalOptions()
+    pairs = None if scale is None else find_set(data, scale, small)  # before a model is loaded
+    network = _opened(model, options, say)
+    if network is not None and scale not in (None, int(network.factor)):
+        raise UsageError(f"The model enlarges {network.factor} times, not {scale}.", f"Use --scale {network.factor}.")
+    scale = scale or (int(network.factor) if network is not None else DEFAULT_SCALE)
+    pairs = pairs or find_set(data, scale, small)
+    found = Findings()
+    lpips = _lpips(options, found)
+    ways: dict[str, Enlarge] = {} if network is None else {"": _by_network(network, options, say)}
+    ways["bicubic"] = lambda pixels: imresize(pixels, scale)
+    _measure(pairs, ways, lpips, options, found, count)
+    found.protocol |= {
+        "data": pairs.large, "pictures": len(found.pairs), "small pictures": pairs.small, "scale": scale,
+        "model": "bicubic (MATLAB's)" if network is None else _named(model, network, options.out),
+        "psnr, ssim": f"Y of BT.601 as in MATLAB, not rounded; {scale} pixels of border left out",
+        "window": "11x11 Gaussian, sigma 1.5, valid region", "peak": 255,
+    }  # fmt: skip
+    warnings = tuple(dict.fromkeys(found.warnings))
+    return Evaluation("superres", found.values, "higher", found.protocol, tuple(found.pairs), warnings)
+
+
+def _opened(model: str | Path | Run | Enlarges | None, options: EvalOptions, say: Say) -> Enlarges | None:
+    from gantool.family import Enlarges
+    from gantool.tasks.enlarger import open_enlarger
+
+    if model is None or isinstance(model, Enlarges):
+        return model
+    return open_enlarger(model, options.out, options.device, say)
+
+
+def _named(model: str | Path | Run | Enlarges | None, network: Enlarges, out: Path) -> dict[str, str]:
+    """What was measured, so that it is known again."""
+    from gantool.tasks.enlarger import fingerprint
+    from gantool.tasks.runs import Run, open_run
+
+    if isinstance(model, str | Path) and not Path(model).is_file():
+        model = open_run(model, out)
+    name = model.id if isinstance(model, Run) else type(network).__name__ if model is network else str(model)
+    return {"name": name, "fingerprint": fingerprint(network)}
+
+
+def _by_network(network: Enlarges, options: EvalOptions, say: Say) -> Enlarge:
+    """The same as `gantool superres` does, tile by tile where memory is short."""
+    from gantool.engine.devices import pick_device
+    from gantool.tasks.superres_tiles import Tiler
+
+    weights = network.parameters() if isinstance(network, torch.nn.Module) else iter(())
+    tiler = Tiler(network, next((weight.device for weight in weights), pick_device(options.device)), say=say)
+    factor = int(network.factor)
+
+    def enlarge(pixels: Pixels) -> Pixels:
+        colours = pixels if pixels.ndim == 3 else np.stack([pixels] * 3, 2)
+        large = np.empty((colours.shape[0] * factor, colours.shape[1] * factor, 3), np.uint8)
+        tiler.enlarge(colours, large)
+        return large
+
+    return enlarge
+
+
+def _lpips(options: EvalOptions, found: Findings) -> Lpips | None:
+    """Its network, or None where its weights are not there, which the protocol says."""
+    try:
+        lpips_weights(options)
+    except MissingWeights as error:
+        if options.weights or options.heads:
+            raise
+        what = error.what.partition(":")[0]
+        found.protocol["lpips"] = f"not measured: {what[0].lower()}{what[1:]}, see `gantool weights list`"
+        return None
+    return lpips_network(options, found)
+
+
+def _measure(
+    pairs: SRSet,
+    ways: Mapping[str, Enlarge],
+    lpips: Lpips | None,
+    options: EvalOptions,
+    found: Findings,
+    count: Count,
+) -> None:
+    """A row for each picture, and the means of the figures that all rows have."""
+    bad: list[str] = []
+    for done, pair in enumerate(pairs.pairs):
+        try:
+            loaded = load_pair(pair, pairs.scale, options.background)
+            row = _figures(loaded, pairs.scale, ways, lpips)
+        except DataError as error:
+            if not options.skip_bad:
+                named = error if pair.large.name in error.what else DataError(f"{pair.large}: {error.what}", error.hint)
+                raise named from error
+            bad.append(error.what)
+            continue
+        if loaded.grey:
+            found.protocol["grey pictures"] = int(found.protocol.get("grey pictures", 0)) + 1
+        found.pairs.append({"picture": pair.name, **row})
+        count(pairs.large, done + 1, len(pairs.pairs))
+    if bad:
+        found.warnings.append(f"{len(bad)} of {len(pairs.pairs)} pictures were left out: {bad[0]}")
+    if not found.pairs:
+        raise DataError(f"No picture of {pairs.large} could be measured: {bad[0]}", "Look at the pictures.")
+    for key in found.pairs[0]:
+        if key != "picture" and all(key in row for row in found.pairs):
+            found.values[key] = sum(row[key] for row in found.pairs) / len(found.pairs)
+    if any(math.isinf(row["psnr"]) for row in found.pairs):
+        found.warnings.append("A result equals its picture: the PSNR is infinite.")
+
+
+def _figures(loaded: Loaded, scale: int, ways: Mapping[str, Enlarge], lpips: Lpips | None) -> dict[str, float]:
+    """psnr, ssim and lpips of the first of `ways`, and with their names of the others."""
+    row: dict[str, float] = {}
+    for number, (name, enlarge) in enumerate(ways.items()):
+        result, end = enlarge(loaded.small), f" {name}" if number else ""
+        a = loaded.large
+        b: psnr_ssim.Levels = result @ LUMA if loaded.grey and result.ndim == 3 else result
+        row[f"psnr{end}"] = psnr_ssim.psnr(a, b, crop=scale, y=not loaded.grey)
+        row[f"ssim{end}"] = psnr_ssim.ssim(a, b, crop=scale, y=not loaded.grey)
+        if lpips is not None and min(a.shape[:2]) >= lpips.backbone.least:
+            with torch.inference_mode():
+                row[f"lpips{end}"] = lpips.distance(_colours(a), _colours(result)).item()
+    return row
+
+
+def _colours(pixels: Pixels) -> torch.Tensor:
+    return to_tensor(pixels if pixels.ndim == 3 else np.stack([pixels] * 3, 2))
