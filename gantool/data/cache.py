@@ -39,6 +39,8 @@ class Readable:
         skipped: names and reasons of the pictures that could not be read so far, in the order they were met.
     """
 
+    remedy = "Look whether they are there, and whole."
+
     def __init__(self, source: LabelledPictures, chosen: NDArray[np.int64]) -> None:
         self.source, self.chosen = source, chosen
         self.skipped: list[tuple[str, str]] = []
@@ -62,7 +64,7 @@ class Readable:
                 return found
         count, label = len(self.chosen), self.source.pictures.label
         name, why = self.skipped[0]
-        raise DataError(f"None of the {count} pictures in {label} can be used ({name}: {why}).", "Look at them.")
+        raise DataError(f"None of the {count} pictures in {label} can be used ({name}: {why}).", self.remedy)
 
     def pixels(self, index: int) -> Pixels | None:
         """(H, W, 3) uint8, decoded now, or None where the picture cannot be read."""

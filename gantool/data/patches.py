@@ -110,6 +110,8 @@ class Wholes(Readable):
         cached: whether all that were read are held.
     """
 
+    remedy = "Take larger pictures, or a smaller --size."
+
     def __init__(
         self,
         source: LabelledPictures,

@@ -14,7 +14,19 @@ from PIL import Image, ImageDraw, ImageFont
 from gantool.data.decode import Colour
 from gantool.errors import RunError
 from gantool.files import atomic_write
-from gantool.tasks.curves import GROUPS, WATCHED, Group, Panel, boundaries, games, logged, panels, stage_name, whole
+from gantool.tasks.curves import (
+    GROUPS,
+    WATCHED,
+    Group,
+    Panel,
+    boundaries,
+    games,
+    logged,
+    on_set,
+    panels,
+    stage_name,
+    whole,
+)
 from gantool.tasks.report_plot import Curve, Scale, axes_of, nice_ticks, smoothed, thinned, tick_label
 from gantool.tasks.runs import Run
 
@@ -51,7 +63,7 @@ def write_plots(run: Run) -> list[Path]:
     found = [
         (_of_stage(panel, stage), boundaries(own))
         for stage, own in games(run, entries)
-        for panel in panels(own, (*GROUPS, SINGLE))
+        for panel in panels(own, GROUPS if on_set(run) else (*GROUPS, SINGLE))
     ]
     named = boundaries(checks, partial(stage_name, run))
     found += [(panel, named) for panel in panels(checks, WATCHED) if panel.limits]

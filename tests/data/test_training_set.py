@@ -360,7 +360,7 @@ def test_no_readable_picture_is_an_error(opened):
         source = marked_set(3)
         data = opened(source, cache=cache)
         source.list = [None] * 3  # deleted meanwhile
-        with pytest.raises(DataError, match="None of the 3 pictures in set can be read any more"):
+        with pytest.raises(DataError, match=r"None of the 3 pictures in set can be used \(\d.png: cut off\)"):
             data.next()
 
 
