@@ -101,7 +101,7 @@ def test_every_command_is_in_the_overview(cli):
 PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "export", "import"]
 
 
-@pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats", "eval choice"])
+@pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats", "eval superres", "eval choice"])
 def test_every_flag_is_on_the_page(cli, command):
     flags = set(re.findall(r"--[a-z][a-z-]+", cli(*command.split(), "--help").out))
     assert "--out" in flags
