@@ -323,8 +323,13 @@ def reals_of(source: Batches, model: GanModel) -> Reals:
 
 def scores(run: Run, model: GanModel, source: Data, say: Say) -> list[Callback]:
     """What measures the model while it trains, where that is asked for."""
-    if not run.settings.eval:
-        return []
-    from gantool.tasks.evaluate.during import Scores  # brings torchvision and SciPy, which take seconds
+    found: list[Callback] = []
+    if getattr(run.config, "val", ""):
+        from gantool.tasks.evaluate.enlarging import Validation
 
-    return [Scores(run, model, source, run.settings, say)]
+        found.append(Validation(run.dir, model, run.config.val, run.settings.preview_every, say))
+    if run.settings.eval:
+        from gantool.tasks.evaluate.during import Scores  # brings torchvision and SciPy, which take seconds
+
+        found.append(Scores(run, model, source, run.settings, say))
+    return found

@@ -21,6 +21,7 @@ from gantool.families.srgan.networks import Discriminator
 from gantool.family import DataShape, Enlarges
 from gantool.losses.content import SCALE
 from gantool.options import resolve
+from gantool.tasks.evaluate.superres import evaluate_superres
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden" / "sr_networks.npz")
 EXACT = {"rtol": 1e-6, "atol": 1e-7}  # the file is a float32 rounding of float64 computations
@@ -265,6 +266,24 @@ def test_previews_show_bicubic_enlarged_and_real(photos, tmp_path):
     torch.testing.assert_close(sheet[8:16], model.enlarge(model.small / 127.5 - 1).clamp(-1, 1))
     assert (run.path / "previews" / "stage-02.png").exists()
     assert (run.path / "previews" / "step-0000012.png").exists()
+
+
+def test_pictures_that_are_not_trained_on_are_measured_on_the_way(photos, tmp_path):
+    """As `gantool eval superres` measures them, and the weights are those of a run without it."""
+    held = tmp_path / "held"
+    held.mkdir()
+    Image.fromarray(np.asarray(Image.open(photos / "0.png"))[::-1]).save(held / "a.png")
+    run = train(photos, tmp_path, val=str(held), preview_every=4)
+    entries = run.dir.scores()
+    assert [(entry["stage"], entry["step"]) for entry in entries] == [(0, 4), (0, 6), (1, 4), (1, 6)]
+    found = evaluate_superres(held, run.load())
+    assert entries[-1]["values"] == pytest.approx(found.values, rel=1e-6)
+    assert found.values["psnr"] != found.values["psnr bicubic"]
+    plain = train(photos, tmp_path)
+    for name, value in plain.load().state_dict().items():
+        assert torch.equal(run.load().state_dict()[name], value), name
+    with pytest.raises(DataError, match="There is no"):
+        train(photos, tmp_path, val=str(tmp_path / "nowhere"))
 
 
 def test_it_draws_nothing_from_noise(photos, tmp_path):

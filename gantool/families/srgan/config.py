@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from gantool.data.set_options import PatchOptions
+from gantool.data.set_options import DATA, PatchOptions
 from gantool.errors import ConfigError
 from gantool.family import Preset
 from gantool.options import opt
@@ -19,6 +19,8 @@ SCALES = {"srresnet": (2, 3, 4, 8), "msrresnet": (2, 3, 4), "rrdb": (2, 4, 8)}
 @dataclass(frozen=True, kw_only=True)
 class SRGANConfig(PatchOptions):
     """Options of SRGAN beside those of the data. Rates are Adam's; steps are updates of the generator."""
+
+    val: str = opt("", "folder of pictures whose PSNR and SSIM are measured on the way", group=DATA)
 
     pretrain_steps: int = opt(1_000_000, "updates of SRResNet by pixels alone; 0 leaves it out", group=SCHEDULE, ge=0)
     steps: int = opt(200_000, "updates in the game that follows; 0 leaves it out", group=SCHEDULE, ge=0)

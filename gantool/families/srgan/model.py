@@ -11,6 +11,7 @@ from torch import Tensor
 
 from gantool.data.batches import Batch
 from gantool.data.patches import PatchSet
+from gantool.data.sr_sets import find_set
 from gantool.engine.feed import Feed
 from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_learning_rates
 from gantool.errors import UsageError
@@ -104,9 +105,11 @@ class SRGAN(GanModel):
         }
 
     def check(self) -> None:
-        """Raises MissingWeights where the content loss needs VGG19 and there is none."""
+        """Raises MissingWeights where the content loss needs VGG19 and there is none, DataError for --val."""
         if self._compares_features:
             find_vgg()
+        if self.config.val:
+            find_set(self.config.val, self.config.scale)
 
     def prepare(self, stage: Stage, data: Feed, ctx: Context) -> None:
         """Patches to show, from pictures spread over the set."""
