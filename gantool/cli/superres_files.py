@@ -104,18 +104,21 @@ class Lines(Quiet):
 
     def __init__(self, talk: Talk) -> None:
         self.talk, self._due, self._where = talk, NowAndThen(), ""
-        self._began, self._first = time.monotonic(), 0
+        self._began, self._first, self._total = time.monotonic(), 0, 0
 
     def begin(self, item: Item, number: int, total: int) -> None:
         """Remember where it is."""
         if not self._first:
-            self._began, self._first = time.monotonic(), number
+            self._began, self._first, self._total = time.monotonic(), number, total
         self._where = f"{item.name}" if total == 1 else f"picture {number} of {total}  {item.name}"
 
     def tile(self, done: int, total: int) -> None:
         """A line, if it is time for one."""
         if done and total > 1 and self._due():
-            self.talk.say(f"{self._where}  tile {done} of {total}")
+            left = ""
+            if self._total == 1:
+                left = f"  about {duration((time.monotonic() - self._began) / done * (total - done))} left"
+            self.talk.say(f"{self._where}  tile {done} of {total}{left}")
 
     def end(self, item: Item, number: int, total: int) -> None:
         """A line, if it is time for one."""

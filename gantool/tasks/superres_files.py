@@ -10,7 +10,7 @@ import torch
 
 from gantool.data.listing import file_mode
 from gantool.data.pictures import cores
-from gantool.engine.devices import pick_device
+from gantool.engine.devices import keep_freed_memory, pick_device
 from gantool.errors import ConfigError, DataError, RunError
 from gantool.family import Enlarges
 from gantool.files import check_target, write_error
@@ -87,7 +87,11 @@ def superres_files(
     job = Job(tiler, size, quality, overwrite, workers or min(DEFAULT_WORKERS, cores()), fingerprint(network), journal)
     enlarged = Enlarged(plan, network, size)
     todo = _without_done(job, enlarged, say)
-    Line(job, enlarged, say, watch or Unwatched(), stop).run(todo)
+    keep_freed_memory()  # tiles are of few sizes: a fifth less time on a CPU
+    try:
+        Line(job, enlarged, say, watch or Unwatched(), stop).run(todo)
+    finally:
+        keep_freed_memory(False)
     if compare and not enlarged.left:
         enlarged.page = write_page(enlarged, say)
     return enlarged

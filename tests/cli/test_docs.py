@@ -51,6 +51,7 @@ CALLS = {
     "sample, animate, interpolate": ["sample", "RUN", "-n", "1", "--to", "drawn"],
     "harmonize, edit": ["harmonize", "--background", "a.png", "b.png", "--preset", "tiny"],
     "paint": ["paint", "--background", "a.png", "b.png", "--preset", "tiny"],
+    "superres --model": ["superres", "a.png", "--model", "small.safetensors"],
     "superres": ["superres", "a.png", "-s", "1.5", "--max-size", "32", "--preset", "tiny"],
     "export": ["export", "small.safetensors", "--to", "net.pt2"],
     "runs diff": ["runs", "diff", "RUN", "RUN"],
@@ -85,7 +86,7 @@ def test_the_examples_have_the_keys_of_the_answers(cli, here, trained, heading):
     answer = {"source": "photos", "real": True, "judged_real": True, "time_ms": 50, "shown_ms": 50.1, "answer_ms": None}
     answers = {"format": "gantool-choice-answers", "mode": "single", "sources": sources}
     Path("answers.json").write_text(json.dumps({**answers, "sessions": [{"id": "a", "answers": [answer]}]}))
-    if heading == "export":
+    if heading in ("export", "superres --model"):
         save_enlarger(SRResNet(2, 4, 1), Path("small.safetensors"))
     words = [str(trained) if word == "RUN" else word for word in CALLS[heading]]
     said = cli(*words, "--json")
@@ -101,7 +102,9 @@ def test_every_command_is_in_the_overview(cli):
 PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "export", "import"]
 
 
-@pytest.mark.parametrize("command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats", "eval superres", "eval choice"])
+@pytest.mark.parametrize(
+    "command", [*PAGED, *(f"eval {metric}" for metric in METRICS), "eval stats", "eval superres", "eval choice"]
+)
 def test_every_flag_is_on_the_page(cli, command):
     flags = set(re.findall(r"--[a-z][a-z-]+", cli(*command.split(), "--help").out))
     assert "--out" in flags
