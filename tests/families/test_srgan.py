@@ -279,9 +279,9 @@ def test_pictures_that_are_not_trained_on_are_measured_on_the_way(photos, tmp_pa
     found = evaluate_superres(held, run.load())
     assert entries[-1]["values"] == pytest.approx(found.values, rel=1e-6)
     assert found.values["psnr"] != found.values["psnr bicubic"]
-    plain = train(photos, tmp_path)
-    for name, value in plain.load().state_dict().items():
-        assert torch.equal(run.load().state_dict()[name], value), name
+    weights = run.load().state_dict()
+    for name, value in train(photos, tmp_path).load().state_dict().items():
+        assert torch.equal(weights[name], value), name
     with pytest.raises(DataError, match="There is no"):
         train(photos, tmp_path, val=str(tmp_path / "nowhere"))
 
