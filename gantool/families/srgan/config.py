@@ -124,7 +124,7 @@ PRESETS = {
         },
     ),
     "fast": Preset(
-        "for a CPU or for impatience: a light generator without batch norm, MSE content; under an hour",
+        "for a CPU or for impatience: a light generator without batch norm, MSE content",
         {
             **GAME_MSE,
             "arch": "msrresnet",

@@ -25,6 +25,7 @@ from gantool.losses.content import LAYERS, content_loss, find_vgg, vgg_features
 from gantool.losses.pixel import total_variation
 from gantool.nn.ema import update_average
 from gantool.nn.enlarger import Enlarger
+from gantool.nn.inference import row_by_row
 from gantool.nn.norm import evaluating
 from gantool.nn.spectral import add_spectral_norm
 from gantool.nn.vgg import VggFeatures
@@ -95,6 +96,8 @@ class SRGAN(GanModel):
     def enter(self, stage: Stage) -> None:
         """Fresh optimisers of those who learn."""
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third faster on CPUs, too
+        if self.device.type == "cpu":
+            row_by_row(self.generator)
         config, betas = self.config, (self.config.beta1, self.config.beta2)
         rates = {"generator": config.lr_pretrain}
         if stage.name == GAME:
