@@ -509,6 +509,15 @@ def test_the_page_shows_results_beside_bicubic(photos, tmp_path, monkeypatch):
     assert one.page == tmp_path / "b-compare.html"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes on POSIX only")
+def test_names_that_are_no_text(photos, weights):
+    shutil.copy(photos / "a.png", photos / os.fsdecode(b"caf\xe9 # %41.png"))
+    done = superres_files(photos, model=weights, compare=True)
+    assert (len(done.made), done.failed) == (5, [])
+    assert len(superres_files(photos, model=weights).skipped) == 5
+    assert "caf%E9%20%23%20%2541.png" in done.page.read_text()
+
+
 def test_from_python(photos, weights):
     done = gantool.superres_files(photos, model=weights, scale=2)
     assert len(done.files) == 4

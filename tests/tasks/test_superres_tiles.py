@@ -135,7 +135,13 @@ CPU_ERROR = "[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: 
 
 
 @pytest.mark.parametrize(
-    "error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory."), RuntimeError(CPU_ERROR)]
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError(CPU_ERROR),
+        RuntimeError("could not create a primitive"),
+    ],
 )
 def test_where_memory_is_short_tiles_shrink_and_the_result_is_the_same(error):
     said, pixels = [], np.random.default_rng(1).integers(0, 256, (100, 130, 3)).astype(np.uint8)
@@ -202,3 +208,32 @@ def test_a_reach_that_costs_too_much_is_cut_and_that_is_said(monkeypatch):
     assert exact.layout(600, 800)[1] == 351
     model.reach = 40
     assert Tiler(model, CPU, tile=20).layout(600, 800) == (20, 40)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_on_a_gpu():
+    """Tiles leave no seams, the estimate of memory holds, and smaller tiles are tried where it does not suffice."""
+    device, said = torch.device("cuda", 0), []
+    torch.manual_seed(0)
+    model = SRResNet(4, 64, 16).eval().to(device)
+    pixels = np.random.default_rng(1).integers(0, 256, (700, 900, 3)).astype(np.uint8)
+    whole = enlarged(Tiler(model, device), pixels)
+    tiled = enlarged(Tiler(model, device, tile=200), pixels)
+    # Kernels are chosen by size, and convolutions are done in TF32.
+    assert np.abs(whole.astype(int) - tiled).max() <= 2
+    tiler = Tiler(model, device)
+    cost = bytes_per_pixel(tiler.model, device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    enlarged(tiler, pixels)
+    assert torch.cuda.max_memory_allocated(device) - before <= 1.2 * cost * 700 * 900
+    total = torch.cuda.get_device_properties(device).total_memory
+    torch.cuda.empty_cache()
+    torch.cuda.set_per_process_memory_fraction(min(1.0, (2 << 30) / total), device)
+    try:
+        small = enlarged(Tiler(model, device, tile=900, say=said.append), pixels)
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0, device)
+    assert said
+    assert "The memory does not suffice for tiles of 900 pixels" in said[0]
+    assert np.abs(whole.astype(int) - small).max() <= 2
