@@ -11,8 +11,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 if TYPE_CHECKING:
     from gantool.game.model import Game
+    from gantool.game.options import GameConfig
 
 PROBED = 2  # pictures that are sent through: batch norm wants two
+LAUNCH = 3e6  # what a layer costs one way, whatever its size, in operations: starting it; all that counts of tiny ones
 
 
 def estimate(game: Game) -> tuple[float, float]:
@@ -27,15 +29,25 @@ def estimate(game: Game) -> tuple[float, float]:
     x = torch.empty(PROBED, shape.channels, shape.height, shape.width, device="meta")
     draw, drawn = count_pass(game.generator, *inputs)
     judge, judged = count_pass(game.discriminator, x, inputs[-1])
+    cost = config.batch / PROBED * _alternation(config, draw, judge)
+    cost += LAUNCH * config.accumulate * _alternation(config, _layers(game.generator), _layers(game.discriminator))
+    weights = sum(p.nbytes for p in game.parameters())
+    part = config.batch / config.accumulate / PROBED
+    return cost, 4 * weights + 1.5 * part * (drawn + 2 * judged)
+
+
+def _alternation(config: GameConfig, draw: float, judge: float) -> float:
+    """What an alternation takes of something that a pass through G takes `draw` of, and one through D `judge`."""
     penalties = (bool(config.gp) + bool(config.r1)) / config.penalty_every
     d_step = (6 + 6 * penalties) * judge + draw
     g_step = 3 * draw + 2 * judge
     reused = draw if config.reuse_fakes and config.accumulate == 1 else 0.0
-    cost = config.batch / PROBED * (config.d_steps * d_step + config.g_steps * g_step - reused)
-    cost += config.batch / PROBED * (draw + 2 * judge) if config.margin is not None else 0.0
-    weights = sum(p.nbytes for p in game.parameters())
-    part = config.batch / config.accumulate / PROBED
-    return max(cost, 1.0), 4 * weights + 1.5 * part * (drawn + 2 * judged)
+    turns = draw + 2 * judge if config.margin is not None else 0.0
+    return config.d_steps * d_step + config.g_steps * g_step - reused + turns
+
+
+def _layers(network: nn.Module) -> int:
+    return sum(not list(module.children()) for module in network.modules())
 
 
 def count_pass(network: nn.Module, *inputs: Tensor | None) -> tuple[float, float]:

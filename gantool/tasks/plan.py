@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from gantool import registry
@@ -24,8 +25,10 @@ from gantool.tasks.training_data import Data, Say, check_settings, feed, open_da
 if TYPE_CHECKING:
     import torch
 
-    from gantool.engine.model import GanModel, Stage
+    from gantool.engine.model import Context, GanModel, Stage
+    from gantool.engine.trainer import Source
 
+TIMED = 4  # steps of a stage, where they are quick: an even number, for some penalties come every second step
 SETTING_NAMES = frozenset(f.name for f in fields(Settings))
 
 
@@ -244,36 +247,62 @@ def _grown_sizes(model: GanModel) -> tuple[dict[str, int], int, list[Stage]]:
 
 
 def time_steps(plan: Plan, patience: float = 2.0) -> list[float]:
-    """Seconds a step of every stage, measured for the first ones until `patience` runs out, by one step at least.
+    """Seconds a step of every stage: of the first one measured, and of others while `patience`, in seconds, allows.
 
-    Later stages follow from the cost of their steps. The model used is thrown away.
+    After the first comes the last, which takes the most, then those between. What is not measured follows from the
+    cost of its steps: see `gantool.engine.budget.speeds`. The models used are thrown away.
     """
     import torch
 
-    from gantool.engine.devices import synchronize
+    from gantool.engine.budget import speeds
+
+    data, generator = feed(plan.spec, plan.source, plan.device), torch.Generator(plan.device).manual_seed(0)
+    costs, measured, began = [stage.cost for stage in plan.stages], dict[int, float](), 0.0
+    model = _new_model(plan)
+    grown = 0  # stages that the model has entered
+    last = len(costs) - 1
+    for index in dict.fromkeys([0, last, *range(1, last)]):
+        if measured and 2 * speeds(costs, measured)[index] > patience - (time.perf_counter() - began):
+            continue
+        if grown > index:
+            model, grown = _new_model(plan), 0
+        ctx = _enter(model, plan.stages[grown : index + 1], data, generator)
+        grown = index + 1
+        began = began or time.perf_counter()
+        measured[index] = _time_stage(model, data, ctx, patience / 3)
+    data.seek(0)
+    return speeds(costs, measured)
+
+
+def _new_model(plan: Plan) -> GanModel:
+    return new_model(plan.spec, plan.options.config, plan.shape, 0, plan.device, plan.parts)
+
+
+def _enter(model: GanModel, stages: Sequence[Stage], data: Source, generator: torch.Generator) -> Context:
+    """Grow the model through some stages; the context of the last one."""
     from gantool.engine.model import Context
 
-    device, data = plan.device, feed(plan.spec, plan.source, plan.device)
-    model = new_model(plan.spec, plan.options.config, plan.shape, 0, device, plan.parts)
-    generator = torch.Generator(device).manual_seed(0)
-    began, measured = time.perf_counter(), list[float]()
-    stages = model.stages()
     for stage in stages:
-        ctx = Context(device, generator, stage)
+        ctx = Context(model.device, generator, stage)
         model.enter(stage)
         model.prepare(stage, data, ctx)
-        times = list[float]()
-        for ctx.step in range(stage.uneven, stage.uneven + min(3, stage.steps)):
-            if times and time.perf_counter() - began > patience:
-                break
-            start = time.perf_counter()
-            model.train_step(data.batch(ctx.step), ctx)
-            synchronize(device)
-            times.append(time.perf_counter() - start)
-        measured.append(min(times, default=0.0))
-        expected = measured[-1] * 2 * (stages[stage.index + 1].cost / stage.cost if stage is not stages[-1] else 0)
-        if time.perf_counter() - began + expected > patience:
+    return ctx
+
+
+def _time_stage(model: GanModel, data: Source, ctx: Context, limit: float) -> float:
+    """Seconds a step: the mean of TIMED, or of as many as take `limit` seconds, after a first one that is slower.
+
+    That one counts where there are no others, or where nobody wants to wait for them.
+    """
+    from gantool.engine.devices import synchronize
+
+    times, first = list[float](), ctx.stage.uneven
+    for step in range(first, first + min(1 + TIMED, ctx.stage.steps)):
+        ctx.step = step
+        start = time.perf_counter()
+        model.train_step(data.batch(step), ctx)
+        synchronize(ctx.device)
+        times.append(time.perf_counter() - start)
+        if sum(times[1:]) > limit or times[0] > 3 * limit:
             break
-    data.seek(0)
-    last = len(measured) - 1
-    return measured + [measured[last] * s.cost / stages[last].cost for s in stages[last + 1 :]]
+    return fmean(times[1:] or times or [0.0])

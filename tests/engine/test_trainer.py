@@ -261,6 +261,24 @@ def test_a_wrong_belief_in_the_costs_is_mended_stage_by_stage(toy, tmp_path, mon
     assert trainer.progress.state.seconds > 200
 
 
+def test_a_stage_that_becomes_slow_does_not_starve_the_next(toy, tmp_path, monkeypatch) -> None:
+    """Pictures that are at hand make 12 steps four times as fast as all others; then fitting once misleads."""
+
+    class Queue(Clock):
+        def step(self, stage: int, step: int) -> None:
+            self.now += self.seconds[stage] * (0.25 if step < 12 else 1)
+
+    clock = Queue([1.0, 1.0])
+    monkeypatch.setattr("gantool.engine.trainer.time", clock)
+    model = toy.Toy((2000, 2000), (1.0, 1.0), clock.step)
+    trainer = toy.trainer(tmp_path / "run", model, max_time=600.0, save_every=1e9)
+    trainer.fit()
+    first, second = trainer.progress.state.schedule
+    assert first + second > 560
+    assert 0.8 < first / second < 1.25
+    assert trainer.progress.state.seconds <= 600
+
+
 def test_a_fitted_schedule_survives_a_stop(toy, tmp_path, monkeypatch) -> None:
     results = []
     for stops in ((), (3,), (20, 60), (51, 52, 53)):

@@ -13,6 +13,7 @@ from gantool.families.acgan.model import ACGAN
 from gantool.families.dcgan.config import DCGANConfig
 from gantool.families.dcgan.model import DCGAN
 from gantool.family import DataShape
+from gantool.game import cost
 from gantool.game.cost import estimate
 from gantool.game.model import Game
 from gantool.game.options import GameConfig
@@ -42,20 +43,23 @@ JUDGE = 2 * (PIXELS * HIDDEN + HIDDEN)
 
 
 @pytest.mark.parametrize(
-    ("values", "expected"),
+    ("values", "draws", "judgements"),
     [
-        ({}, (6 * JUDGE + DRAW) + (3 * DRAW + 2 * JUDGE)),
-        ({"reuse_fakes": True}, 6 * JUDGE + 3 * DRAW + 2 * JUDGE),
-        ({"d_steps": 5}, 5 * (6 * JUDGE + DRAW) + (3 * DRAW + 2 * JUDGE)),
-        ({"g_steps": 2}, (6 * JUDGE + DRAW) + 2 * (3 * DRAW + 2 * JUDGE)),
-        ({"gp": 10.0}, (12 * JUDGE + DRAW) + (3 * DRAW + 2 * JUDGE)),
-        ({"r1": 10.0, "penalty_every": 16}, (6 + 6 / 16) * JUDGE + DRAW + (3 * DRAW + 2 * JUDGE)),
+        ({}, 4, 8),
+        ({"reuse_fakes": True}, 3, 8),
+        ({"d_steps": 5}, 5 + 3, 5 * 6 + 2),
+        ({"g_steps": 2}, 1 + 2 * 3, 6 + 2 * 2),
+        ({"gp": 10.0}, 4, 12 + 2),
+        ({"r1": 10.0, "penalty_every": 16}, 4, 6 + 6 / 16 + 2),
+        ({"accumulate": 4}, 4, 8),
     ],
 )
-def test_dense_layers(values, expected):
+def test_dense_layers(values, draws, judgements):
+    """Operations by picture, and what starting 4 layers of G and 5 of D takes by part of a batch."""
+    starts = cost.LAUNCH * (4 * draws + 5 * judgements) * values.get("accumulate", 1)
     for batch in (16, 48):
-        cost, _ = estimate(dense(batch=batch, **values))
-        assert cost == pytest.approx(batch * expected)
+        found, _ = estimate(dense(batch=batch, **values))
+        assert found == pytest.approx(starts + batch * (draws * DRAW + judgements * JUDGE))
 
 
 class Counter(TorchDispatchMode):
@@ -80,12 +84,14 @@ class Counter(TorchDispatchMode):
         {"gp": 10.0, "r1": 1.0, "penalty_every": 2, "norm_d": "none", "spectral_norm": True},
     ],
 )
-def test_real_steps(values):
+def test_real_steps(values, monkeypatch):
+    monkeypatch.setattr(cost, "LAUNCH", 0.0)
     config = DCGANConfig(size=32, ngf=8, ndf=8, nz=16, batch=8, **values)
     assert_as_counted(DCGAN(config, DataShape(32, 32)), None)
 
 
-def test_real_steps_of_two_heads():
+def test_real_steps_of_two_heads(monkeypatch):
+    monkeypatch.setattr(cost, "LAUNCH", 0.0)
     config = ACGANConfig(arch="digits", size=28, ngf=8, ndf=8, nz=16, batch=8)
     assert_as_counted(ACGAN(config, DataShape(28, 28, 1, 5)), torch.arange(8) % 5)
 
