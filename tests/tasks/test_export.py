@@ -196,6 +196,24 @@ def test_a_file_of_weights_there_and_back(weights: Path, tmp_path: Path, monkeyp
         torch.testing.assert_close(program(x), original(x), rtol=0, atol=1e-6)
 
 
+def test_a_run_that_enlarges(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    for i in range(4):
+        noise = np.random.default_rng(i).integers(0, 256, (6, 6, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((40, 40), Image.Resampling.BICUBIC).save(tmp_path / "photos" / f"{i}.png")
+    run = gantool.train("srgan", tmp_path / "photos", preset="tiny", seed=1, device="cpu", out=tmp_path / "runs")
+    found = export(run, "onnx", tmp_path / "net.onnx")
+    assert (found.about["family"], found.about["run"]) == ("srgan", run.id)
+    x = torch.rand(1, 3, 11, 14, generator=torch.Generator().manual_seed(1))
+    expected = (run.load("cpu").enlarge(2 * x - 1) + 1) / 2
+    torch.testing.assert_close(run_onnx(found.path.read_bytes(), x), expected, **CLOSE)
+    weights = export(run, "safetensors")
+    assert weights.path == run.path / "exports" / "srgan.safetensors"
+    again, kept = read_enlarger(weights.path).state_dict(), run.load("cpu").drawing.state_dict()
+    assert again.keys() == kept.keys()
+    assert all(torch.equal(again[name], kept[name]) for name in kept)
+
+
 def test_what_is_no_single_network_and_what_has_no_size(run, picture: Path, weights: Path, tmp_path: Path) -> None:
     single = gantool.train("singan", picture, preset="tiny", seed=1, device="cpu", out=tmp_path / "runs")
     with pytest.raises(UsageError, match=r"no single network.*can be exported: .*dcgan"):
