@@ -73,8 +73,8 @@ BAR = (
 def write_page(enlarged: Enlarged, say: Callable[[str], None]) -> Path | None:
     """Write the page and its pictures, and give its path; None where there is nothing to show.
 
-    Of a folder that is compare.html, with a folder `compare`, among the results; of one picture NAME-compare.html
-    beside the result.
+    Of a folder that is compare.html among the results; of one picture NAME-compare.html beside the result. Its own
+    pictures are in a hidden folder, `.compare` or `.NAME-compare`, so that they are not taken for results.
 
     Raises:
         RunError: it cannot be written, or there is another file of that name.
@@ -89,7 +89,7 @@ def write_page(enlarged: Enlarged, say: Callable[[str], None]) -> Path | None:
     sections = []
     for item in items:
         try:
-            sections.append(_section(item, enlarged.scale, root, root / name))
+            sections.append(_section(item, enlarged.scale, root, root / f".{name}"))
         except DataError as error:
             say(f"{item.name} is not on the page: {error.what}")
     label = "one picture" if len(items) == 1 else f"{len(items)} pictures"

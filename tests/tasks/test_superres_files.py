@@ -497,7 +497,7 @@ def test_the_page_shows_results_beside_bicubic(photos, tmp_path, monkeypatch):
     for source in sources:
         with Image.open(out / unquote(source)) as image:
             assert image.size in ((16, 12), (16, 16))
-    bicubic = np.asarray(Image.open(out / "compare" / "deep.tif-bicubic.png"))
+    bicubic = np.asarray(Image.open(out / ".compare" / "deep.tif-bicubic.png"))
     deep = load_faithful(photos / "deep.tif").pixels
     expected = (imresize(deep.astype(float), 2).clip(0, 65535) / 257).round()
     assert np.abs(bicubic - expected).max() <= 1
