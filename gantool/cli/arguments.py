@@ -28,6 +28,6 @@ OUT = Annotated[Path, typer.Option("--out", help="folder of the runs")]
 DEVICE = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:1, mps")]
 RUN = Annotated[
     str,
-    typer.Argument(metavar="RUN", help="path, beginning of an id, or latest", autocompletion=complete_run),
+    typer.Argument(metavar="RUN", help="path, name, beginning of an id, or latest", autocompletion=complete_run),
 ]
 FAMILY = Annotated[str, typer.Argument(metavar="FAMILY", help="see `gantool families`", autocompletion=complete_family)]

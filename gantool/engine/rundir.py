@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import difflib
 import errno
 import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,6 +41,11 @@ class RunDir:
         return self.path.name
 
     @property
+    def name(self) -> str:
+        """The part of the id that follows the time: the name it was given, as far as a directory can have it."""
+        return re.sub(r"^\d{8}-\d{6}-", "", self.id)
+
+    @property
     def checkpoints(self) -> Path:
         """The folder of checkpoints."""
         return self.path / "checkpoints"
@@ -67,8 +73,7 @@ class RunDir:
         Raises:
             RunError: the place cannot be written.
         """
-        clean = re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60] or "run"
-        base = f"{time.strftime('%Y%m%d-%H%M%S')}-{clean}"
+        base = f"{time.strftime('%Y%m%d-%H%M%S')}-{_clean(name) or 'run'}"
         for attempt in range(1, 1000):
             path = root / family / (base if attempt == 1 else f"{base}-{attempt}")
             try:
@@ -168,7 +173,7 @@ def all_runs(root: Path) -> list[RunDir]:
 
 
 def find_run(reference: str, root: Path) -> RunDir:
-    """A run by path, by the beginning of its id (or by a part of its name), or `latest`.
+    """A run by path, id, name, the beginning of an id or of a name, or `latest`: the first of these that any run fits.
 
     Raises:
         NoSuchRun: none fits.
@@ -187,11 +192,47 @@ def find_run(reference: str, root: Path) -> RunDir:
     if not runs:
         raise NoSuchRun(f"There are no runs in {root}.", "Train one first, or say where they are with --out.")
     if reference == "latest":
-        return max(runs, key=lambda run: (run.id[:15], run.path.stat().st_ctime_ns))
-    fits = [run for run in runs if run.id.startswith(reference)] or [run for run in runs if reference in run.id]
+        return _newest(runs)
+    fits = _fitting(reference, runs)
     if len(fits) == 1:
         return fits[0]
     if not fits:
-        raise NoSuchRun(f"No run is called {reference!r}.", "`gantool runs` lists them.")
+        known = {run.name: run for run in runs}  # of a name, the newest run
+        near = [name for name in known if reference in name] or difflib.get_close_matches(reference, known)
+        meant = f"Did you mean {known[near[-1]].id}? " if near and reference else ""
+        raise NoSuchRun(f"No run is called {reference!r}.", f"{meant}`gantool runs` lists them.")
     names = ", ".join(run.id for run in fits[:5])
-    raise RunError(f"{len(fits)} runs fit {reference!r}: {names}.", "Give more of the id.")
+    raise RunError(
+        f"{len(fits)} runs fit {reference!r}: {names}{', ...' if len(fits) > 5 else ''}.",
+        f"Give more of the id; the newest is {_newest(fits).id}.",
+    )
+
+
+def _fitting(reference: str, runs: Sequence[RunDir]) -> list[RunDir]:
+    """What is whole goes before what is a beginning, so that a run `a` is found beside one that is named `apples`."""
+    if not reference:
+        return []
+    clean = _clean(reference)
+    kinds: list[Callable[[RunDir], bool]] = [
+        lambda run: run.id == reference,
+        lambda run: run.name == clean or _was_named(run, reference),
+        lambda run: run.id.startswith(reference),
+        lambda run: bool(clean) and run.name.startswith(clean),
+    ]
+    return next((found for kind in kinds if (found := [run for run in runs if kind(run)])), [])
+
+
+def _was_named(run: RunDir, name: str) -> bool:
+    """Whether it was given this name, and a number after it: another one had it in the same second."""
+    with contextlib.suppress(RunError):
+        return run.name.startswith(f"{_clean(name) or 'run'}-") and run.info().get("name") == name
+    return False
+
+
+def _newest(runs: Iterable[RunDir]) -> RunDir:
+    return max(runs, key=lambda run: (run.id[:15], run.path.stat().st_ctime_ns))
+
+
+def _clean(name: str) -> str:
+    """A name as a directory can have it."""
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")[:60]

@@ -14,7 +14,7 @@ import torch
 from gantool.engine import rundir
 from gantool.engine.devices import pick_device
 from gantool.engine.rundir import RunDir, all_runs, find_run
-from gantool.errors import RunError, UsageError
+from gantool.errors import NoSuchRun, RunError, UsageError
 
 
 def test_runs_of_the_same_second_get_different_directories(tmp_path, monkeypatch) -> None:
@@ -188,7 +188,7 @@ def make(root, family: str, id: str) -> RunDir:
     return RunDir(folder)
 
 
-def test_runs_are_found_by_path_beginning_part_and_age(tmp_path) -> None:
+def test_runs_are_found_by_path_beginning_name_and_age(tmp_path) -> None:
     a = make(tmp_path, "f", "20260101-000000-sea")
     b = make(tmp_path, "g", "20260102-000000-tree")
     c = make(tmp_path, "f", "20260103-000000-tree")
@@ -205,6 +205,37 @@ def test_runs_are_found_by_path_beginning_part_and_age(tmp_path) -> None:
         find_run(str(tmp_path / "f" / "no-run"), tmp_path)
     with pytest.raises(RunError, match="There are no runs in"):
         find_run("latest", tmp_path / "nothing")
+
+
+def test_a_whole_name_goes_before_beginnings_and_a_part_of_it_opens_nothing(tmp_path) -> None:
+    names = ["real", "a", "apples", "twice", "a-b", "2026"]
+    runs = {name: make(tmp_path, "f", f"2026010{day}-000000-{name}") for day, name in enumerate(names, 1)}
+    for reference, name in (("a", "a"), ("a-b", "a-b"), ("ap", "apples"), ("rea", "real"), ("2026", "2026")):
+        assert find_run(reference, tmp_path).path == runs[name].path
+    assert find_run("20260104-0", tmp_path).path == runs["twice"].path
+    assert find_run("a b", tmp_path).path == runs["a-b"].path  # as the directory has it
+    for part in ("c", "wi", "eal", "pples", "!"):
+        with pytest.raises(NoSuchRun, match=f"No run is called '{part}'"):
+            find_run(part, tmp_path)
+    with pytest.raises(NoSuchRun) as caught:
+        find_run("wice", tmp_path)
+    assert caught.value.hint == "Did you mean 20260104-000000-twice? `gantool runs` lists them."
+    with pytest.raises(NoSuchRun) as caught:
+        find_run("", tmp_path)
+    assert caught.value.hint == "`gantool runs` lists them."
+
+
+def test_of_runs_with_the_same_name_none_is_guessed(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(rundir.time, "strftime", lambda _: "20260102-030405")
+    made = [RunDir.create(tmp_path, "f", "sea", {"name": "sea"}) for _ in range(2)]
+    other = RunDir.create(tmp_path, "f", "sea-3", {"name": "sea-3"})
+    with pytest.raises(RunError) as caught:
+        find_run("sea", tmp_path)
+    assert str(caught.value).startswith("2 runs fit 'sea': 20260102-030405-sea, 20260102-030405-sea-2.")
+    assert "the newest is 20260102-030405-sea-2" in caught.value.hint
+    assert find_run("sea-2", tmp_path).path == made[1].path
+    assert find_run("sea-3", tmp_path).path == other.path
+    assert find_run("20260102-030405-sea", tmp_path).path == made[0].path  # a whole id, though others begin so
 
 
 # ---- devices -----------------------------------------------------------------------------------------------
