@@ -19,7 +19,7 @@ KINDS: dict[str, Kind] = {
 """By extension, what can be written."""
 
 NAMES = {"png": "PNG", "tif": "TIFF", "webp": "WebP", "jpg": "JPEG"}
-LONGEST = {"webp": 16383, "jpg": 65500}  # pixels of a side: of the format, and of libjpeg
+LONGEST = {"webp": 16383, "jpg": 65500, "png": 1_000_000}  # pixels of a side: of the format, of libjpeg, of libpng
 MOST_BYTES = 1 << 31  # of pixels, before compression
 QUALITY = 95  # of JPEG
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
@@ -58,7 +58,7 @@ def check_room(name: str, form: Form, height: int, width: int, pixel_bytes: int)
     if max(height, width) > limit:
         raise DataError(
             f"{name} would become {width} × {height} pixels; {NAMES[form.kind]} ends at {limit}.",
-            "Use --format png.",
+            f"Use --format {'tif' if form.kind == 'png' else 'png'}.",
         )
 
 
@@ -77,18 +77,28 @@ def encode(pixels: Samples, extras: Extras, form: Form, name: str = "The picture
         if pixels[..., -1].min() < 255:
             raise DataError(f"{name} is transparent in places, which JPEG cannot hold.", "Use --format png.")
         pixels = pixels[..., :-1]
-    extras = _resized(extras, pixels)
+    depth_notes = len(notes)
+    try:
+        return _written(pixels, _resized(extras, pixels), form, notes), notes
+    except Exception as error:  # odd EXIF raises almost anything, and is worth no picture
+        if isinstance(error, MemoryError) or (extras.exif is None and extras.xmp is None):
+            raise
+        notes = [*notes[:depth_notes], "its EXIF and XMP data could not be kept"]
+        return _written(pixels, Extras(icc=extras.icc, dpi=extras.dpi), form, notes), notes
+
+
+def _written(pixels: Samples, extras: Extras, form: Form, notes: list[str]) -> bytes:
     if pixels.dtype == np.uint16 and pixels.shape[2] > 1:  # which Pillow does not have
         if form.kind == "png":
-            return _deep_png(pixels, extras), notes
+            return _deep_png(pixels, extras)
         if _has_folders(extras):
             notes.append("of its EXIF data, what the camera set is not kept in 16-bit TIFF")
-        return _deep_tiff(pixels, extras), notes
+        return _deep_tiff(pixels, extras)
     buffer = io.BytesIO()
     image = Image.fromarray(np.ascontiguousarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels))
     assert image.mode in ("I;16", _MODES[pixels.shape[2]])
     image.save(buffer, **_options(extras, form))
-    return buffer.getvalue(), notes
+    return buffer.getvalue()
 
 
 def _eight_bits(pixels: Samples, form: Form, notes: list[str]) -> Samples:
@@ -181,7 +191,7 @@ def _deep_tiff(pixels: Samples, extras: Extras) -> bytes:
     import tifffile
 
     tags: list[tuple[int, int, int, Any, bool]] = [
-        (tag, _ASCII, 0, value, True)
+        (tag, _ASCII, 0, value.encode("utf-8", "replace"), True)
         for tag, value in (extras.exif.items() if extras.exif is not None else ())
         if isinstance(value, str)
     ]

@@ -265,6 +265,31 @@ def test_what_a_format_cannot_hold(tmp_path):
         check_room("a", Form("jpg"), 1000, 65501, 3)
     with pytest.raises(DataError, match="WebP ends at 16383"):
         check_room("a", Form("webp"), 16384, 1, 3)
+    with pytest.raises(DataError, match=r"PNG ends at 1000000. Use --format tif."):
+        check_room("a", Form("png"), 1_000_001, 1, 3)
     with pytest.raises(DataError, match=r"30000 × 30000 pixels, 2.7 GB; at most 2.1 GB"):
         check_room("a", Form("png"), 30000, 30000, 3)
     assert set(KINDS.values()) == {"png", "tif", "webp", "jpg"}
+
+
+@pytest.mark.parametrize("kind", ["png", "tif", "webp", "jpg"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_odd_exif_costs_no_picture(tmp_path, kind, dtype):
+    odd = exif(1)
+    odd[0x010F] = "Größe \ud7ff"
+    written, _ = encode(noise(3, dtype), Extras(exif=odd), Form(kind))
+    assert read(written, tmp_path).size == (7, 11)
+
+    class Broken(Image.Exif):
+        def tobytes(self, offset=8):
+            raise struct.error("odd")
+
+        def items(self):
+            raise struct.error("odd")
+
+    broken = Broken()
+    broken[0x010F] = "Maker"
+    written, notes = encode(noise(3, dtype), Extras(exif=broken, icc=SRGB), Form(kind))
+    found = read(written, tmp_path)
+    assert found.extras.icc == SRGB
+    assert "its EXIF and XMP data could not be kept" in notes
