@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,8 @@ def superres_files(
     size = settle_scale(scale, factor)
     plan = plan_files(source, to, size, format, quality)
     _make_ready(plan, overwrite)
+    if plan.ignored:
+        say(f"Not entered, since they hold results: {', '.join(plan.ignored)}.")
     explain_scale(size, factor, say)
     tiler = Tiler(network, _device_of(network, device), tile=tile, overlap=overlap, say=say)
     journal = Journal(plan.folder) if plan.folder is not None else None
@@ -119,7 +122,7 @@ def _device_of(model: Enlarges, device: str) -> torch.device:
 def _make_ready(plan: Plan, overwrite: bool) -> None:
     """Create the folder of the results, and see that it can be written to, before anything is computed."""
     result = plan.items[0].result
-    if plan.folder is None and not overwrite and result.exists():
+    if plan.folder is None and not overwrite and os.path.exists(result):  # False where the name is too long
         raise RunError(f"{result} exists already.", "Give another name with --to, or add --overwrite.")
     try:
         plan.root.mkdir(parents=True, exist_ok=True)

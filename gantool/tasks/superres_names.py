@@ -7,12 +7,13 @@ import stat
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from gantool.data.archives import printable
 from gantool.data.faithful_write import KINDS, NAMES, Kind
 from gantool.data.listing import file_mode, picture_names
 from gantool.errors import DataError, UsageError
+from gantool.tasks.superres_journal import NAME as JOURNAL
 
 SUFFIX: dict[Kind, str] = {"png": ".png", "tif": ".tif", "webp": ".webp", "jpg": ".jpg"}
 FORMATS = tuple(SUFFIX)
@@ -42,10 +43,12 @@ class Plan:
     Attributes:
         items: one for each picture, in natural order.
         folder: of the results where the input is a folder; None where it is one picture.
+        ignored: folders in the input that are not entered, since they hold results.
     """
 
     items: Sequence[Item]
     folder: Path | None
+    ignored: Sequence[str] = ()
 
     @property
     def root(self) -> Path:
@@ -70,16 +73,19 @@ def plan_files(
     """
     source = Path(source)
     wanted = _format(form)
+    if quality is not None and wanted in ("png", "tif"):
+        raise UsageError(f"{NAMES[wanted]} has no quality: nothing is lost in it.", "Leave out --quality.")
     if not stat.S_ISDIR(file_mode(source)):
         return _one(source, None if to is None else Path(to), scale, wanted, quality)
     folder = Path(to) if to is not None else _beside(source, f"-x{scale:g}")
     _check_folder(source, folder)
-    inner = _inside(source, folder)
-    names = picture_names(source, recursive=True)
-    names = [name for name in names if inner is None or not name.startswith(inner)]
+    found = picture_names(source, recursive=True)
+    results = _folders_of_results(source, folder, found)
+    names = [name for name in found if not name.startswith(results)]
     if not names:
         raise DataError(f"No pictures in {source} but results in {folder}.", "Name the folder of the pictures.")
-    return Plan(_items(source, folder, names, wanted, quality), folder)
+    ignored = [printable(name.rstrip("/")) for name in results if any(other.startswith(name) for other in found)]
+    return Plan(_items(source, folder, names, wanted, quality), folder, ignored)
 
 
 def _format(form: str | None) -> Kind | None:
@@ -115,7 +121,7 @@ def _one(source: Path, to: Path | None, scale: float, wanted: Kind | None, quali
     ending = f"{source.stem}-x{scale:g}{source.suffix}"
     if to is None:
         result = source.with_name(_renamed(ending, kind))
-    elif to.is_dir() or str(to).endswith(os.sep) or not to.suffix:
+    elif os.path.isdir(to) or str(to).endswith(os.sep) or not to.suffix:
         result = to / _renamed(ending, kind)
     else:
         named = KINDS.get(to.suffix.lower())
@@ -154,10 +160,13 @@ def _check_folder(source: Path, folder: Path) -> None:
         raise UsageError(f"{folder} is the folder that the pictures are in.", "Name another one for the results.")
 
 
-def _inside(source: Path, folder: Path) -> str | None:
-    """The beginning of the names of what lies in `folder`, if that lies in `source`."""
+def _folders_of_results(source: Path, folder: Path, names: Sequence[str]) -> tuple[str, ...]:
+    """The beginnings of the names of what lies in `folder`, or in folders with a journal, within `source`."""
     outer, inner = os.path.realpath(source), os.path.realpath(folder)
-    return os.path.relpath(inner, outer).replace(os.sep, "/") + "/" if inner.startswith(outer + os.sep) else None
+    found = {os.path.relpath(inner, outer).replace(os.sep, "/") + "/"} if inner.startswith(outer + os.sep) else set()
+    folders = {str(parent) for name in names for parent in PurePosixPath(name).parents} - {"."}
+    found |= {f"{name}/" for name in folders if (source / name / JOURNAL).exists()}
+    return tuple(sorted(found))
 
 
 def _check_apart(source: Path, result: Path) -> None:

@@ -270,9 +270,14 @@ def test_results_inside_the_input_are_no_pictures_to_enlarge(photos):
         done = superres_files(photos, photos / "large", model=Repeat())
         assert len(done.plan.items) == 4
     assert len(done.skipped) == 4
+    said = []
+    assert len(superres_files(photos, model=Repeat(), say=said.append).made) == 4  # nor are they for another run
+    assert "Not entered, since they hold results: large." in said
+    assert len(superres_files(photos / "large", model=Repeat()).made) == 4  # unless they are named
     for file in photos.glob("*.png"):
         file.unlink()
     shutil.rmtree(photos / "sub folder")
+    shutil.rmtree(photos / "large-x2")
     with pytest.raises(DataError, match="but results in"):
         superres_files(photos, photos / "large", model=Repeat())
 
@@ -419,6 +424,8 @@ def test_one_result_that_exists_is_not_overwritten(tmp_path, weights):
         ({"tile": 0}, ConfigError, "Tiles of 0 pixels hold nothing"),
         ({"overlap": -1}, ConfigError, "Tiles cannot overlap by -1 pixels"),
         ({"quality": 0}, ConfigError, "There is no quality 0"),
+        ({"quality": 9, "format": "tif"}, UsageError, "TIFF has no quality"),
+        ({"to": "x" * 300 + ".png"}, RunError, "File name too long"),
         ({"workers": 0}, ConfigError, "0 workers cannot be"),
         ({"to": "file/out.png"}, RunError, "file is a file, not a folder|Not a directory"),
         ({"to": "file/deeper/out.png"}, RunError, "Not a directory"),
