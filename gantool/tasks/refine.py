@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from gantool.engine.model import GanModel
 
 ROWS = 24  # draws on the sheet
+DIGITS = 40  # far more than a seed has
 READABLE = 96  # pixels across: finest pictures that are smaller are shown enlarged
-SEED_DIGITS = 18  # what has fewer is below 2^63
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def draw_on_top(
         labels: the classes, or None alone for what the start says.
 
     Returns:
-        The finest pictures, and a sheet with a row for each draw and a column for each level.
+        The finest pictures, and a sheet with a row for each draw and a column for each level; of several classes, each
+        has its share of the rows, which say class and seed.
 
     Raises:
         UsageError: the model draws all at once; there is no such level, or none above it; a picture is too small.
@@ -91,8 +93,8 @@ def draw_on_top(
     levels = draw(jobs[: model.at_once])  # before there is a folder: what is refused leaves nothing behind
     folder = new_folder(run, "samples", to)
     save_png(levels[0][0], folder / "coarse.png")
-    rows: list[list[Pixels]] = []
-    files: list[Path] = []
+    rows, names, files = list[list[Pixels]](), list[str](), list[Path]()
+    known = run.info["data"].get("classes") or range(shape.classes)
     for index in progress(range(len(jobs))):
         place = index % model.at_once
         if index and not place:
@@ -101,17 +103,24 @@ def draw_on_top(
         name = f"seed-{seed:04d}" if len(labels) == 1 else f"class-{label}-seed-{seed:04d}"
         files.append(folder / f"{name}.png")
         save_png(levels[-1][place], files[-1])
-        if len(rows) < ROWS:
+        if len(rows) < ROWS and index % len(seeds) < max(1, ROWS // len(labels)):
             rows.append([pictures[place] for pictures in levels])
-    save_png(level_sheet(rows, sides), folder / "sheet.png")
+            names += [f"{known[label]}: {seed}"] if len(labels) > 1 and label is not None else []
+    save_png(level_sheet(rows, sides, names), folder / "sheet.png")
     return Drawn(folder, tuple(files), folder / "sheet.png")
 
 
-def level_sheet(rows: Sequence[Sequence[Pixels]], sides: Sequence[int]) -> Pixels:
-    """A row for each draw, all levels as large as the finest, with hard pixels; below, what the columns are."""
+def level_sheet(rows: Sequence[Sequence[Pixels]], sides: Sequence[int], names: Sequence[str] = ()) -> Pixels:
+    """A row for each draw, all levels as large as the finest, with hard pixels; below, what the columns are.
+
+    With names, one a row, each row has its own below its start, and the sides of its other columns beside that.
+    """
     cell = sides[-1] * max(1, -(-READABLE // sides[-1]))
     cells = [_enlarged(picture, cell) for row in rows for picture in row]
     columns = len(sides)
+    if names:
+        labels = [label for name in names for label in (name, *(f"{side} px" for side in sides[1:]))]
+        return contact_sheet(cells, columns=columns, labels=labels)
     last = contact_sheet(cells[-columns:], columns=columns, labels=[f"{side} px" for side in sides])
     if len(rows) == 1:
         return last
@@ -157,11 +166,21 @@ def _start(
 
 
 def _seed(coarse: str | int | Path | None) -> int | None:
-    """`coarse` as a seed, if it is one; a file of that name goes first."""
-    if coarse is None or isinstance(coarse, int):
-        found = coarse or 0
-        if not 0 <= found < 10**SEED_DIGITS:
-            raise UsageError(f"{found} is no seed.", "Use whole numbers from 0, or name a picture.")
-        return found
-    text = str(coarse)
-    return int(text) if text.isdecimal() and len(text) <= SEED_DIGITS and not Path(text).exists() else None
+    """`coarse` as a seed, if it is a whole number; a file of that name goes first. Raises UsageError for no seed."""
+    text = "0" if coarse is None else str(coarse)
+    if not re.fullmatch(r"[+-]?\d+", text) or (isinstance(coarse, str | Path) and _is_file(text)):
+        return None
+    found = int(text) if len(text) < DIGITS else -1
+    if not 0 <= found < 2**63:
+        raise UsageError(
+            f"{text if len(text) < DIGITS else text[:DIGITS] + '...'} is no seed.",
+            "Seeds are whole numbers from 0 to below 2^63; or name a picture.",
+        )
+    return found
+
+
+def _is_file(text: str) -> bool:
+    try:
+        return Path(text).exists()
+    except OSError:  # too long for a name
+        return False

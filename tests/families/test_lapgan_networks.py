@@ -209,6 +209,8 @@ def test_a_level_has_options_of_its_own():
         ({"level": "3"}, "no level '3'"),
         ({"level": ""}, "no level ''"),
         ({"level": "-1"}, "no list of numbers"),
+        ({"level": "abc"}, "no list of numbers from 0. Put commas between, as in 0,2"),
+        ({"level": "1,1"}, "names a level twice"),
         ({"level": "none"}, "trains nothing"),
         ({"arch": "mlp,resnet"}, "no 'resnet'"),
         ({"arch": "mlp,conv,conv,conv"}, "4 values for 3 levels"),

@@ -113,16 +113,17 @@ def test_another_family_is_the_coarsest_level(data):
 @pytest.mark.parametrize(
     ("options", "error", "said"),
     [
+        ({"level_model": "0=lapgan:{one}"}, UsageError, "level of 4 pixels. It has one from 4 to 8 pixels.$"),
         ({"level_model": "0=acgan:nowhere"}, RunError, "nowhere"),
         ({"level_model": "0=acgan:{whole}"}, UsageError, "is a run of lapgan, not of acgan"),
         ({"level_model": "0=lapgan:{whole}", "levels": "2,8,16"}, UsageError, "no trained level of 2 pixels"),
         ({"level": "1", "eval": "swd@2"}, UsageError, "lacks the coarsest level"),
     ],
 )
-def test_what_cannot_be_put_together_is_refused_before_there_is_a_run(data, whole, options, error, said):
+def test_what_cannot_be_put_together_is_refused_before_there_is_a_run(data, whole, single, options, error, said):
     before = sorted((data.parent / "runs" / "lapgan").iterdir())
     with pytest.raises(error, match=said):
-        train(data, **{k: v.format(whole=whole.path) for k, v in options.items()})
+        train(data, **{k: v.format(whole=whole.path, one=single[1].path) for k, v in options.items()})
     assert sorted((data.parent / "runs" / "lapgan").iterdir()) == before
 
 
@@ -318,6 +319,26 @@ def test_draws_from_a_seed_share_their_start(whole, tmp_path):
     assert np.array_equal(sheet[4:100, 204:300], files[0].repeat(6, 0).repeat(6, 1))
 
 
+def test_rows_of_several_classes_say_which(whole, tmp_path, monkeypatch):
+    from gantool.tasks import refine
+
+    asked = []
+    sheet = refine.contact_sheet
+    monkeypatch.setattr(refine, "contact_sheet", lambda *a, **more: asked.append(more["labels"]) or sheet(*a, **more))
+    drawn = gantool.sample(whole, coarse=2**63 - 1, seeds="3,4", classes="all", to=tmp_path / "new")
+    assert [label for labels in asked for label in labels] == [
+        text for row in ("a: 3", "a: 4", "b: 3", "b: 4") for text in (row, "8 px", "16 px")
+    ]
+    files, rows = [pixels(file) for file in drawn.files], pixels(drawn.sheet)
+    pitch = (len(rows) - 4) // 4
+    for index, file in enumerate(files):
+        top = 4 + index * pitch
+        assert np.array_equal(rows[top : top + 96, 204:300], file.repeat(6, 0).repeat(6, 1))
+    many = gantool.sample(whole, coarse=1, n=20, classes="all", to=tmp_path / "many")
+    assert len(many.files) == 40
+    assert [label for label in asked[1] if ":" in label] == [f"{c}: {s}" for c in "ab" for s in range(12)]
+
+
 def test_the_seed_of_the_start_above_it_too_is_the_plain_sample(whole, tmp_path):
     plain = gantool.sample(whole, seeds="4", to=tmp_path / "plain")
     level = gantool.sample(whole, coarse=4, from_level=1, seeds="4", to=tmp_path / "levels")
@@ -356,7 +377,13 @@ def by_area(x: torch.Tensor, side: int) -> torch.Tensor:
         ({"coarse": 3, "from_level": 3}, UsageError, "There is no level 3"),
         ({"coarse": 3, "from_level": -1}, UsageError, "There is no level -1"),
         ({"coarse": -3}, UsageError, "-3 is no seed"),
-        ({"coarse": 10**30}, UsageError, "is no seed"),
+        (
+            {"coarse": 2**63},
+            UsageError,
+            r"^9223372036854775808 is no seed. Seeds are whole numbers from 0 to below 2\^63",
+        ),
+        ({"coarse": "-5"}, UsageError, r"^-5 is no seed. Seeds are whole numbers from 0 to below 2\^63"),
+        ({"coarse": "9" * 5000}, UsageError, r"^9{40}\.\.\. is no seed"),
         ({"coarse": 3, "size": "20x20"}, UsageError, "do not go with --coarse"),
         ({"coarse": "tiny.png"}, UsageError, r"has 3 x 3 pixels; level 0 begins with 4"),
         ({"coarse": "five.png", "from_level": 1}, UsageError, r"Take --from-level 0"),

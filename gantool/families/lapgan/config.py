@@ -102,9 +102,9 @@ class LAPGANConfig(GameConfig):
         sides = self.sides()
         count = len(sides)
         archs = _spread("arch", _one_of("arch", self.arch), count)
-        steps = _spread("level_steps", _numbers("level_steps", self.level_steps, 1), count, self.steps)
-        widths_g = _spread("width_g", _numbers("width_g", self.width_g, 1), count)
-        widths_d = _spread("width_d", _numbers("width_d", self.width_d, 1), count)
+        steps = _spread("level_steps", _numbers("level_steps", self.level_steps, 1, "20000,8000"), count, self.steps)
+        widths_g = _spread("width_g", _numbers("width_g", self.width_g, 1, "1200,64"), count)
+        widths_d = _spread("width_d", _numbers("width_d", self.width_d, 1, "600,64"), count)
         models = level_models(self.level_model, count)
         wanted = _chosen(self.level, count)
         taken = [i for i in wanted if i in models and self.level != "all"]
@@ -128,7 +128,7 @@ class LAPGANConfig(GameConfig):
             while found[0] > COARSEST:
                 found.insert(0, (found[0] + 1) // 2)
             return found
-        sides = _numbers("levels", self.levels, SMALLEST)
+        sides = _numbers("levels", self.levels, SMALLEST, "8,16")
         if sides != sorted(set(sides)) or len(sides) > MOST:
             raise ConfigError(
                 f"--levels {self.levels!r} does not grow from level to level, or has more than {MOST} of them.",
@@ -191,11 +191,13 @@ def level_options(text: str, count: int) -> dict[int, dict[str, str]]:
     return found
 
 
-def _numbers(name: str, text: str, least: int) -> list[int]:
+def _numbers(name: str, text: str, least: int, example: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")] if text else []
     if not all(part.isdecimal() and least <= int(part) <= 10**8 for part in parts):
         flag = name.replace("_", "-")
-        raise ConfigError(f"--{flag} {text!r} is no list of numbers from {least}.", "Put commas between, as in 8,16.")
+        raise ConfigError(
+            f"--{flag} {text!r} is no list of numbers from {least}.", f"Put commas between, as in {example}."
+        )
     return [int(part) for part in parts]
 
 
@@ -222,9 +224,11 @@ def _spread(name: str, values: Sequence[T], count: int, empty: T | None = None) 
 def _chosen(text: str, count: int) -> list[int]:
     if text.strip() in ("all", "none"):
         return list(range(count)) if text.strip() == "all" else []
-    levels = _numbers("level", text, 0)
+    levels = _numbers("level", text, 0, "0,2")
     if not levels or max(levels) >= count:
         raise ConfigError(f"There is no level {text!r}.", f"Levels count from 0, the coarsest, to {count - 1}.")
+    if len(set(levels)) < len(levels):
+        raise ConfigError(f"--level {text!r} names a level twice.", "Name each once.")
     return levels
 
 

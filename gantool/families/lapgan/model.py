@@ -95,10 +95,10 @@ class LAPGAN(Sampling, GanModel):
                     raise UsageError(f"{rung.reference} was trained with {what}.", "Train it on the same data.")
                 level.rung = replace(own, index=rung.index)
                 return level.requires_grad_(False)
-        step = f"from {rung.below} to {rung.side}" if rung.below else f"of {rung.side}"
+        trained = [_says(own) for own, level in zip(self.rungs, self.levels, strict=True) if level.ready]
         raise UsageError(
-            f"{rung.reference} has no trained level {step} pixels.",
-            f"Its levels: {', '.join(map(str, self.level_sides))}.",
+            f"{rung.reference} has no trained level {_says(rung)}.",
+            f"It has one {', one '.join(trained)}." if trained else "It has none at all.",
         )
 
     # --- the schedule -----------------------------------------------------------------------------------
@@ -291,6 +291,10 @@ class LAPGAN(Sampling, GanModel):
         """Whether it draws from noise alone: no level is lacking below one that is trained in this run, or taken in."""
         there = [rung.trained or bool(rung.reference) for rung in self.rungs]
         return there == sorted(there, reverse=True)
+
+
+def _says(rung: Rung) -> str:
+    return f"from {rung.below} to {rung.side} pixels" if rung.below else f"of {rung.side} pixels"
 
 
 def _pixels(data: Batches, indices: NDArray[np.int64], channels: int) -> Tensor:
