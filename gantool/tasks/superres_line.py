@@ -25,6 +25,7 @@ from gantool.tasks.superres_picture import check_picture, enlarge_picture
 from gantool.tasks.superres_tiles import Levels, Tiler
 
 AHEAD_BYTES = 1 << 28  # of decoded pictures that wait, unless one alone is larger
+SMALLER = "Use a smaller --scale, or close other programs."
 LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # where writing other files will fail, too
 
 
@@ -163,7 +164,7 @@ class Line:
             raise picture
         form = Form(item.kind, self.job.quality)
         check_picture(picture, self.job.scale, int(self.job.tiler.model.factor), form, item.name)
-        with enough_memory("Use a smaller --scale, or close other programs."):
+        with enough_memory(SMALLER):
             large = enlarge_picture(picture, self.job.tiler, self.job.scale, self.watch.tile)
         self._note(picture.notes)
         task = pool.submit(self._write, loaded.made, item, large, picture.extras, form)
@@ -197,7 +198,8 @@ class Line:
     def _write(self, made: Made | None, item: Item, pixels: Levels, extras: Extras, form: Form) -> list[str]:
         """In a thread: encode and write one result; what could not be kept."""
         job = self.job
-        data, notes = encode(pixels, extras, form, item.name)
+        with enough_memory(SMALLER):
+            data, notes = encode(pixels, extras, form, item.name)
         try:
             item.result.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -219,7 +221,7 @@ class Line:
             writing.popleft()
             try:
                 self._note(future.result())
-            except (DataError, RunError) as error:
+            except (DataError, RunError, MemoryShort) as error:
                 if isinstance(error.__cause__, OSError) and error.__cause__.errno in LASTING:
                     raise  # nor can the others be written
                 self._fail(item, error)

@@ -399,6 +399,22 @@ def test_a_full_disk_stops_the_run(photos, weights, tmp_path, monkeypatch):
         superres_files(photos, tmp_path / "out", model=weights)
 
 
+def test_a_picture_that_does_not_fit_is_left_out(photos, weights, monkeypatch):
+    from gantool.tasks import superres_line
+
+    plain = superres_line.encode
+
+    def encode(pixels, extras, form, name):
+        if name == "a.png":
+            raise MemoryError
+        return plain(pixels, extras, form, name)
+
+    monkeypatch.setattr(superres_line, "encode", encode)
+    done = superres_files(photos, model=weights)
+    assert [(item.name, error.code) for item, error in done.failed] == [("a.png", "memory")]
+    assert len(done.made) == 3
+
+
 # --- refusals ---------------------------------------------------------------------------------------------
 
 
