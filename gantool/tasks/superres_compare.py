@@ -32,6 +32,7 @@ STYLE = """
 .stack { display: grid; width: max-content; max-width: 100%; cursor: col-resize;
   background: repeating-conic-gradient(#8883 0 25%, #fff3 0 50%) 0 0 / 16px 16px; }
 .stack > * { grid-area: 1 / 1; width: calc(var(--w) * 1px); background: none; }
+.stack .theirs { clip-path: inset(0 calc(100% - var(--cut, 50%)) 0 0); }
 .stack .ours { clip-path: inset(0 0 0 var(--cut, 50%)); }
 .stack::after { content: ""; grid-area: 1 / 1; width: 2px; margin-left: calc(var(--cut, 50%) - 1px);
   background: #fff; box-shadow: 0 0 3px #000; pointer-events: none; }
@@ -129,7 +130,7 @@ def _section(item: Item, scale: float, root: Path, folder: Path) -> str:
     images = "".join(
         f'<img{css} src="{quote(os.path.relpath(path, root).replace(os.sep, "/"), errors="surrogateescape")}" '
         f'width="{min(width, SIDE)}" height="{min(height, SIDE)}" loading="lazy" alt="{alt}">'
-        for path, css, alt in ((theirs, "", "bicubic"), (ours, ' class="ours"', "the network"))
+        for path, css, alt in ((theirs, ' class="theirs"', "bicubic"), (ours, ' class="ours"', "the network"))
     )
     return (
         f'<section style="--w:{min(width, SIDE)}"><h2>{escape(item.name)}</h2><p class="soft">{escape(size)}</p>'
