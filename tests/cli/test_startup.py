@@ -1,9 +1,9 @@
 """The program starts quickly, without torch, and its help is complete."""
 
 import re
+import resource
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -25,11 +25,13 @@ def words_of(text):
 
 
 def test_help_answers_in_half_a_second():
+    """Of processor time, which does not depend on what else the machine does: it waits for nothing."""
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, "-m", "gantool", "--help"], check=True, capture_output=True)
-        times.append(time.perf_counter() - start)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
     assert min(times) < 0.5
 
 
