@@ -43,12 +43,12 @@ class MSRResNet(Enlarger):
         start_small(self.modules())
 
     def forward(self, x: Tensor) -> Tensor:
-        """As the class says."""
-        features: Tensor = self.body(F.leaky_relu(self.conv_first(x), SLOPE))
+        """As the class says. What a convolution gave is changed in place: nobody else has it, and memory is short."""
+        features: Tensor = self.body(F.leaky_relu(self.conv_first(x), SLOPE, inplace=True))
         for number in range(1, self.stages + 1):
             enlarged = self.get_submodule(f"shuffle{number}")(self.get_submodule(f"upconv{number}")(features))
-            features = F.leaky_relu(enlarged, SLOPE)
-        detail: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(features), SLOPE))
+            features = F.leaky_relu(enlarged, SLOPE, inplace=True)
+        detail: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(features), SLOPE, inplace=True))
         return detail + F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
 
 
@@ -62,5 +62,5 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """As the class says."""
-        added: Tensor = x + self.conv2(F.relu(self.conv1(x)))
+        added: Tensor = x + self.conv2(F.relu(self.conv1(x), inplace=True))
         return added

@@ -63,8 +63,8 @@ class RRDBNet(Enlarger):
         features = features + self.conv_body(self.body(features))
         for number in range(1, self.stages + 1):
             enlarged = self.get_submodule(f"conv_up{number}")(self.get_submodule(f"up{number}")(features))
-            features = F.leaky_relu(enlarged, SLOPE)
-        image: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(features), SLOPE))
+            features = F.leaky_relu(enlarged, SLOPE, inplace=True)
+        image: Tensor = self.conv_last(F.leaky_relu(self.conv_hr(features), SLOPE, inplace=True))
         return image[:, :, : height * self.factor, : width * self.factor]
 
 
@@ -98,6 +98,6 @@ class DenseBlock(nn.Module):
         *inner, last = self.children()
         seen = x
         for convolution in inner:
-            seen = torch.cat((seen, F.leaky_relu(convolution(seen), SLOPE)), 1)
+            seen = torch.cat((seen, F.leaky_relu(convolution(seen), SLOPE, inplace=True)), 1)
         added: Tensor = x + RESIDUAL * last(seen)
         return added
