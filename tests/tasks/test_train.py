@@ -421,7 +421,10 @@ def test_wrong_options_leave_no_run_directory(picture, tmp_path) -> None:
 
 
 def test_max_time_shortens_every_stage_and_is_kept(picture, tmp_path) -> None:
-    """Some 40 s of steps, in 3 s: interrupted once on the way, it keeps the schedule that it had fitted."""
+    """Some 40 s of steps, in 3 s: interrupted once on the way, it goes on with the schedule that it had fitted.
+
+    That is fitted again where its speed changes; `test_a_fitted_schedule_survives_a_stop` has a steady one.
+    """
     began = time.monotonic()
     more = {"preset": "tiny", "seed": 1, "iterations": 3000, "max_time": 3.0, "log_every": 1, "out": tmp_path}
     seen: list[int] = []
@@ -438,7 +441,7 @@ def test_max_time_shortens_every_stage_and_is_kept(picture, tmp_path) -> None:
     run = gantool.resume(run)
     took = time.monotonic() - began
     state = run.state()
-    assert state.schedule[0] == fitted[0]
+    assert 20 < state.schedule[0] < 3000
     assert state.stage == 2
     assert state.stage_end
     assert all(5 <= n < 3000 for n in state.schedule)
