@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gantool.tasks.evaluate.measure import evaluate, save_statistics
     from gantool.tasks.evaluate.options import EvalOptions
     from gantool.tasks.evaluate.result import Evaluation
+    from gantool.tasks.evaluate.superres import evaluate_superres
+    from gantool.tasks.export import export
     from gantool.tasks.import_run import import_run
     from gantool.tasks.interpolate import interpolate
     from gantool.tasks.repaint import edit, harmonize, paint
@@ -34,6 +36,7 @@ _HOMES = {
     "animate": "animate",
     "interpolate": "interpolate",
     "evaluate": "evaluate.measure",
+    "evaluate_superres": "evaluate.superres",
     "save_statistics": "evaluate.measure",
     "EvalOptions": "evaluate.options",
     "choice_page": "evaluate.choice",
@@ -45,6 +48,7 @@ _HOMES = {
     "paint": "repaint",
     "superres": "superres",
     "superres_files": "superres_files",
+    "export": "export",
     "import_run": "import_run",
     "report": "report",
     "Run": "runs",
@@ -62,6 +66,8 @@ __all__ = [
     "choice_page",
     "edit",
     "evaluate",
+    "evaluate_superres",
+    "export",
     "harmonize",
     "import_run",
     "interpolate",
