@@ -66,7 +66,9 @@ def main() -> None:
             save_png(np.concatenate(sheet, 1), asked.sheets / f"{pair.name}.png", overwrite=True)
     if asked.json:
         about = machine(torch.device("cpu"))
-        asked.json.write_text(json.dumps({**about, "data": Path(asked.data).name, "scale": asked.scale, **rows}, indent=1))
+        asked.json.write_text(
+            json.dumps({**about, "data": Path(asked.data).name, "scale": asked.scale, **rows}, indent=1)
+        )
 
 
 if __name__ == "__main__":

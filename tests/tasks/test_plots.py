@@ -124,8 +124,8 @@ def test_files_of_a_game(run: Run) -> None:
     log(run, checks, "watch.jsonl")
     files = write_plots(run)
     assert [file.name for file in files] == [
-        "losses.png", "content.png", "scores.png", "accuracy.png", "classes.png", "apart.png", "gradients.png", "penalty.png",
-        "similarity.png",
+        "losses.png", "content.png", "scores.png", "accuracy.png", "classes.png", "apart.png", "gradients.png",
+        "penalty.png", "similarity.png",
     ]  # fmt: skip
     for file in files:
         assert file.parent == run.path / "plots"
