@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 FORMATS = ("onnx", "pt2", "safetensors")
 NEEDED = ("onnx", "onnxscript")  # the packages of the extra `export`
 FOLDER = "exports"  # in a run
+MANY = 300  # modules; RRDBNet has 448
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,8 @@ def export(
         if format == "safetensors":
             return _weights(network, about, path, overwrite)
         traced = enlarges(network, pixels) if isinstance(network, Enlarger) else draws(network)
+        if sum(1 for _ in traced.module.modules()) > MANY:
+            say("Tracing a network of many layers takes a minute or two.")
         about |= traced.described()
         content = onnx_bytes(traced, about) if format == "onnx" else pt2_bytes(traced, about)
         found = difference(traced, format, content)
