@@ -24,10 +24,11 @@ PAPERS = {
     "lsgan": (lambda d: (d - 1) ** 2 / 2, lambda d: d**2 / 2, lambda d: (d - 1) ** 2 / 2),
     "hinge": (lambda d: -np.minimum(0, -1 + d), lambda d: -np.minimum(0, -1 - d), lambda d: -d),
     "wasserstein": (lambda d: -d, lambda d: d, lambda d: -d),
+    "probability": (lambda d: 1 - sigmoid(d), sigmoid, lambda d: 1 - sigmoid(d)),  # no paper's: leftthomas/SRGAN's
 }
 
 
-def test_the_names_are_the_four_losses():
+def test_the_names_are_those_of_the_losses():
     assert set(LOSSES) == set(PAPERS)
     assert {name for name, loss in LOSSES.items() if loss.takes_targets} == {"bce", "lsgan"}
 
