@@ -76,14 +76,24 @@ def keep_freed_memory(keep: bool = True) -> None:
         mallopt(trim_threshold, 2**31 - 1 if keep else 64 * 2**20)
 
 
+# What allocators say, PyTorch's and oneDNN's (which does not say more).
+SHORT = ("out of memory", "can't allocate memory", "could not create a primitive", "could not execute a primitive")
+
+
+def is_memory_error(error: BaseException) -> bool:
+    """Whether it says that the memory of the machine or of a device is used up."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in SHORT)
+
+
 @contextlib.contextmanager
 def enough_memory(hint: str) -> Iterator[None]:
     """Inside, running out of memory (the machine's or the device's) is a MemoryShort with this hint."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        text = str(error)
-        if isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text:
+        if is_memory_error(error):
             raise MemoryShort("The memory does not suffice for this.", hint) from error
         raise
 

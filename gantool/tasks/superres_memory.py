@@ -1,4 +1,4 @@
-"""How much memory a network that enlarges needs, and what running out of memory looks like."""
+"""How much memory a network that enlarges needs."""
 
 from __future__ import annotations
 
@@ -51,14 +51,3 @@ def bytes_per_pixel(model: Enlarges, device: torch.device) -> float:
     with torch.inference_mode(), PeakBytes() as bytes_:
         model.enlarge(small)
     return float(MARGIN.get(device.type, 1.5) * max(bytes_.peak, 1) / PROBE**2)
-
-
-# What allocators say, PyTorch's and oneDNN's (which does not say more).
-SHORT = ("out of memory", "can't allocate memory", "could not create a primitive", "could not execute a primitive")
-
-
-def is_memory_error(error: BaseException) -> bool:
-    """Whether it says that the memory of the machine or of a device is used up."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error) for words in SHORT)

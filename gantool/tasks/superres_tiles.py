@@ -18,10 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from gantool.data.cache import free_memory
+from gantool.engine.devices import is_memory_error
 from gantool.errors import MemoryShort, RunError
 from gantool.family import Enlarges
 from gantool.tasks.enlarger import made_ready
-from gantool.tasks.superres_memory import bytes_per_pixel, is_memory_error
+from gantool.tasks.superres_memory import bytes_per_pixel
 
 SMALLEST = 16  # pixels of a tile's side at which shrinking ends
 LARGEST = 1024  # pixels of a tile's side with its surroundings: more gains nothing
