@@ -198,8 +198,9 @@ def find_run(reference: str, root: Path) -> RunDir:
         return fits[0]
     if not fits:
         known = {run.name: run for run in runs}  # of a name, the newest run
-        near = [name for name in known if reference in name] or difflib.get_close_matches(reference, known)
-        meant = f"Did you mean {known[near[-1]].id}? " if near and reference else ""
+        inside = [name for name in reversed(known) if reference in name]
+        near = inside or difflib.get_close_matches(reference, known)  # the newest, or the most alike, come first
+        meant = f"Did you mean {known[near[0]].id}? " if near and reference else ""
         raise NoSuchRun(f"No run is called {reference!r}.", f"{meant}`gantool runs` lists them.")
     names = ", ".join(run.id for run in fits[:5])
     raise RunError(

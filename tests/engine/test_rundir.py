@@ -225,6 +225,17 @@ def test_a_whole_name_goes_before_beginnings_and_a_part_of_it_opens_nothing(tmp_
     assert caught.value.hint == "`gantool runs` lists them."
 
 
+def test_of_names_that_are_alike_the_most_alike_is_meant(tmp_path) -> None:
+    for day, name in enumerate(["seaside", "seabirds", "sides"], 1):
+        make(tmp_path, "f", f"2026010{day}-000000-{name}")
+    with pytest.raises(NoSuchRun) as caught:
+        find_run("seasidde", tmp_path)
+    assert caught.value.hint == "Did you mean 20260101-000000-seaside? `gantool runs` lists them."
+    with pytest.raises(NoSuchRun) as caught:
+        find_run("de", tmp_path)  # of two that hold it the newest
+    assert caught.value.hint == "Did you mean 20260103-000000-sides? `gantool runs` lists them."
+
+
 def test_of_runs_with_the_same_name_none_is_guessed(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(rundir.time, "strftime", lambda _: "20260102-030405")
     made = [RunDir.create(tmp_path, "f", "sea", {"name": "sea"}) for _ in range(2)]
