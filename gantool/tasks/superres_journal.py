@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -27,6 +28,7 @@ class Made:
         quality: of JPEG and WebP, as it was asked for.
         source_bytes, source_mtime_ns: of the picture's file.
         result_bytes: of the result's file.
+        result_sha256: of the result's file; empty in journals of before it was written down.
     """
 
     result: str
@@ -36,6 +38,7 @@ class Made:
     source_bytes: int
     source_mtime_ns: int
     result_bytes: int = 0
+    result_sha256: str = ""
 
     def same_job(self, other: Made) -> bool:
         """Whether another one of this name was made by the same model, as large."""
@@ -46,6 +49,15 @@ class Made:
         mine, others = (self.source_bytes, self.source_mtime_ns), (other.source_bytes, other.source_mtime_ns)
         return mine == others
 
+    def holds(self, file: Path) -> bool:
+        """Whether the file is the result, as it was written. Raises OSError where it cannot be looked at."""
+        if file.stat().st_size != self.result_bytes:
+            return False
+        if not self.result_sha256:
+            return True
+        with open(file, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == self.result_sha256
+
 
 class Journal:
     """The file `superres.jsonl` in a folder of results. Several threads may write."""
@@ -53,7 +65,7 @@ class Journal:
     def __init__(self, folder: Path) -> None:
         self.path = folder / NAME
         self._turn = threading.Lock()
-        self.made: dict[str, Made] = {}
+        self._made: dict[str, list[Made]] = {}  # by result, in the order of the lines
         check_target(self.path, overwrite=True)
         try:
             lines = self.path.read_bytes().splitlines() if self.path.exists() else []
@@ -62,18 +74,21 @@ class Journal:
         for line in lines:
             made = _parsed(line)
             if made is not None:
-                self.made[made.result] = made  # the last line of a name holds
+                self._take(made)
 
     def find(self, result: Path, name: str) -> Made | None:
-        """What is known of an existing result file, if it is still as it was written."""
-        made = self.made.get(name)
-        return made if made is not None and result.stat().st_size == made.result_bytes else None
+        """What is known of an existing result file, if it is still as it was written.
+
+        That is not always the last line of its name: lines come before their results, and a kill in between leaves
+        an older result, which an older line tells of.
+        """
+        return next((made for made in reversed(self._made.get(name, [])) if made.holds(result)), None)
 
     def add(self, made: Made) -> None:
         """Write down a result, at once. Raises RunError when that fails."""
         line = json.dumps(asdict(made), allow_nan=False).encode()
         with self._turn:
-            self.made[made.result] = made
+            self._take(made)
             try:
                 with open(self.path, "a+b") as file:
                     # A line that was cut off by a crash must not swallow this one.
@@ -81,6 +96,11 @@ class Journal:
                     file.write(b"\n" * torn + line + b"\n")
             except OSError as error:
                 raise write_error(self.path, error) from error
+
+    def _take(self, made: Made) -> None:
+        # A line that tells its result by the size alone holds while it is the last one.
+        older = [line for line in self._made.get(made.result, []) if line.result_sha256]
+        self._made[made.result] = [*older, made]
 
 
 def _parsed(line: bytes) -> Made | None:

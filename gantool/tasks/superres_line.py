@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 from collections import Counter, deque
 from collections.abc import Callable, Generator, Sequence
@@ -206,7 +207,8 @@ class Line:
             raise write_error(item.result, error) from error
         if job.journal is not None and made is not None:
             # Before the result: were it after, a result that a kill left without its line would be nobody's.
-            job.journal.add(replace(made, result_bytes=len(data)))
+            sha256 = hashlib.sha256(data).hexdigest()
+            job.journal.add(replace(made, result_bytes=len(data), result_sha256=sha256))
         atomic_write(item.result, data, overwrite=job.overwrite, sync=False)
         return notes
 

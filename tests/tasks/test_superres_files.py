@@ -1,5 +1,6 @@
 """Pictures and folders enlarged by a network: what is kept, how results are called, what happens on the way."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -384,6 +385,65 @@ def test_a_torn_journal_costs_one_line(photos, weights, tmp_path):
     assert len(superres_files(photos, out, model=weights).skipped) == 4
     journal.write_bytes(b'[1]\n{"result": 3}\nnull\n\xff\xfe\n' + journal.read_bytes())
     assert len(superres_files(photos, out, model=weights).skipped) == 4
+
+
+@pytest.fixture
+def two_models(tmp_path):
+    """A folder with one picture whose results have one size, since TIFF with EXIF is not compressed; two models."""
+    exif = Image.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x829A] = 0.01
+    folder = tmp_path / "two"
+    folder.mkdir()
+    Image.fromarray(noise()).save(folder / "a.png", exif=exif)
+    torch.manual_seed(3)
+    return folder, SRResNet(2, 4, 1).eval(), SRResNet(2, 4, 1).eval()
+
+
+def test_killed_between_the_journal_and_the_result_the_old_result_is_still_the_old_models(two_models, monkeypatch):
+    from gantool.tasks import superres_line
+
+    folder, old, new = two_models
+    result = folder.with_name("two-x2") / "a.tif"
+    superres_files(folder, model=old, format="tif")
+    content = result.read_bytes()
+
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(superres_line, "atomic_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            superres_files(folder, model=new, format="tif", overwrite=True)
+    lines = [json.loads(line) for line in (result.parent / "superres.jsonl").read_text().splitlines()]
+    assert [line["model"] for line in lines] == [fingerprint(old), fingerprint(new)]
+    assert lines[0]["result_bytes"] == lines[1]["result_bytes"]
+    assert lines[0]["result_sha256"] == hashlib.sha256(content).hexdigest()
+    with pytest.raises(RunError, match="holds one result of another model"):
+        superres_files(folder, model=new, format="tif")
+    assert len(superres_files(folder, model=old, format="tif").skipped) == 1
+    superres_files(folder, model=new, format="tif", overwrite=True)
+    assert len(superres_files(folder, model=new, format="tif").skipped) == 1
+    changed = bytearray(result.read_bytes())
+    changed[-1] ^= 1
+    result.write_bytes(changed)
+    ((_, error),) = superres_files(folder, model=new, format="tif").failed
+    assert "not as it was made here" in error.what
+
+
+def test_journals_without_hashes_are_still_read(two_models):
+    folder, old, new = two_models
+    out = folder.with_name("two-x2")
+    superres_files(folder, model=old, format="tif")
+    (line,) = (out / "superres.jsonl").read_text().splitlines()
+    values = json.loads(line)
+    del values["result_sha256"]
+    (out / "superres.jsonl").write_text(json.dumps(values) + "\n")
+    assert len(superres_files(folder, model=old, format="tif").skipped) == 1
+    superres_files(folder, model=new, format="tif", overwrite=True)
+    assert len(superres_files(folder, model=new, format="tif").skipped) == 1
+    with pytest.raises(RunError, match="holds one result of another model"):
+        superres_files(folder, model=old, format="tif")
 
 
 def test_a_full_disk_stops_the_run(photos, weights, tmp_path, monkeypatch):
