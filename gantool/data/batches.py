@@ -223,13 +223,17 @@ class Batches(ABC):
         """How many pictures each class has, where classes are trained on."""
         return []
 
+    def digest(self) -> str:
+        """Of what identifies the data; see `LabelledPictures.digest`."""
+        return self.source.digest()
+
     def describe(self) -> dict[str, Any]:
         """What run.json keeps of the input."""
         return {
             "kind": "set",
             "path": self._path,
             "source": self.source.kind,
-            "sha256": self.source.digest(),
+            "sha256": self.digest(),
             "pictures": len(self),
             "classes": list(self.classes),
             "counts": self.counts,

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,15 +15,13 @@ from gantool.data.batches import Batches
 from gantool.data.cache import Readable
 from gantool.data.decode import Pixels
 from gantool.data.degrade import Degradation
+from gantool.data.labelled import LabelledPictures, open_labelled
 from gantool.data.order import FLIP, LEFT, TOP, TURN, uniform
-from gantool.data.pictures import Pictures, open_pictures
+from gantool.data.pictures import Pictures
 from gantool.data.set_options import PatchOptions
 from gantool.data.small import pair_small
 from gantool.errors import DataError
 from gantool.family import DataShape
-
-if TYPE_CHECKING:
-    from gantool.data.labelled import LabelledPictures
 
 Pair = tuple[Pixels, Pixels | None]
 
@@ -49,14 +47,21 @@ class PatchSet(Batches):
         if not len(self.chosen):
             raise DataError(f"{source.pictures.label} has no pictures.", "Name a folder or a zip that has some.")
         self.shape = DataShape(options.size, options.size, 3)
+        self._small = open_labelled(options.small) if options.small else None
         small = numbers = None
-        if options.small:
-            small = open_pictures(Path(options.small))
+        if self._small is not None:
+            small = self._small.pictures
             names = [source.pictures.names[int(number)] for number in self.chosen]
             numbers = pair_small(names, small, options.scale, source.pictures.label)
         self._wholes = Wholes(source, self.chosen, options, small, numbers, memory)
         self._wholes.get(0)  # if nothing can be used, that is said now
         return _PatchMaker(self._wholes, options, self.seed)
+
+    def digest(self) -> str:
+        """See `Batches`; the small pictures that are given count as well."""
+        if self._small is None:
+            return super().digest()
+        return hashlib.sha256(f"{super().digest()} {self._small.digest()}".encode()).hexdigest()
 
     @property
     def cached(self) -> bool:
@@ -126,10 +131,6 @@ class Wholes(Readable):
         self._kept: dict[int, Pair] = {}
         self._free = memory
         self.cached = True
-
-    def ready(self, indices: NDArray[np.int64]) -> bool:
-        """Whether all of these are in memory."""
-        return all(int(self._stands[index]) in self._kept for index in indices)
 
     def get(self, index: int) -> Pair:
         """The picture that stands for `index`, (H, W, 3) uint8 of sides that the scale divides, and it small, or None.

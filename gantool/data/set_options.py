@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gantool.errors import ConfigError
 from gantool.options import opt
@@ -37,7 +37,12 @@ class SquareOptions(SetOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class PatchOptions(SetOptions):
-    """How pictures become pairs of a patch and the same patch smaller, for super-resolution."""
+    """How pictures become pairs of a patch and the same patch smaller, for super-resolution.
+
+    `folders` names the options that are folders: a run keeps whole paths of them.
+    """
+
+    folders: ClassVar[tuple[str, ...]] = ("small",)
 
     scale: Literal[2, 3, 4, 8] = opt(4, "how many times longer each side becomes: 2, 3, 4 or 8")
     size: int = opt(96, "side of the patches, large, pixels", ge=8, le=1024)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
-from gantool.nn.vgg import VggFeatures
+from gantool.nn.vgg import VggFeatures, blank_vgg
 from gantool.weights.catalogue import get
 from gantool.weights.store import Found, MissingWeights, describe, find
 
@@ -54,6 +54,11 @@ def vgg_features(layer: str, weights: str | Path | None = None, *, device: torch
         DataError: as of `find_vgg`, or weights that do not fit.
     """
     return VggFeatures.from_file(find_vgg(weights).path, *LAYERS[layer], device=device)
+
+
+def blank_features(layer: str) -> nn.Module:
+    """The same network without values, to count what it costs."""
+    return blank_vgg(*LAYERS[layer])
 
 
 def content_loss(features: Callable[[Tensor], Tensor], fake: Tensor, real: Tensor, *, scale: float = SCALE) -> Tensor:

@@ -64,6 +64,13 @@ class VggFeatures(nn.Module):
         return super().train(False)
 
 
+def blank_vgg(pool: int, conv: int) -> nn.Module:
+    """The layers of `VggFeatures` on the meta device, without values."""
+    with torch.device("meta"):
+        layers: nn.Module = models.vgg19(weights=None).features[: _end(pool, conv)]
+    return layers
+
+
 def _end(pool: int, conv: int) -> int:
     """How many of VGG19's layers lead to that activation."""
     with torch.device("meta"):

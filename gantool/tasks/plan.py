@@ -183,6 +183,9 @@ def plan_training(
         ("--set", {k: v for k, v in set_values.items() if k not in SETTING_NAMES}),
         ("flag", {k: v for k, v in flags.items() if k not in SETTING_NAMES}),
     )
+    folders = {name: getattr(chosen.config, name) for name in getattr(spec.config, "folders", ())}
+    whole = {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder}
+    chosen = Resolved(replace(chosen.config, **whole), chosen.origins)
     check_settings(spec, settings.config, chosen.config)
     if settings.config.eval:
         from gantool.tasks.evaluate.during import check_schedule  # brings torchvision and SciPy

@@ -14,7 +14,7 @@ from torch import nn
 import gantool
 from gantool.data.batches import Batch
 from gantool.engine.model import Context
-from gantool.errors import ConfigError, DataError, UsageError
+from gantool.errors import ConfigError, DataError, Interrupted, UsageError
 from gantool.families.srgan.config import PRESETS, SRGANConfig
 from gantool.families.srgan.model import GAME, SRGAN, rate
 from gantool.families.srgan.networks import Discriminator
@@ -242,8 +242,9 @@ def test_the_game_begins_with_the_generator_of_another_run(photos, tmp_path):
     for name, value in theirs.items():
         if "running" not in name and "batches" not in name:
             torch.testing.assert_close(ours[name], value, rtol=0, atol=1e-6)
-    with pytest.raises(UsageError, match=r"The generator of srgan:.* is not like this one"):
-        train(photos, tmp_path, channels=4, start=f"srgan:{first.path}")
+    for other in ({"channels": 4}, {"last": "tanh"}):
+        with pytest.raises(UsageError, match=r"The generator of srgan:.* is not like this one"):
+            train(photos, tmp_path, start=f"srgan:{first.path}", **other)
 
 
 def test_without_weights_of_vgg_it_says_so_before_anything_is_made(photos, tmp_path, monkeypatch):
@@ -292,9 +293,57 @@ def test_it_draws_nothing_from_noise(photos, tmp_path):
         gantool.sample(run, 1)
 
 
+def test_small_pictures_that_are_given_belong_to_the_data(photos, tmp_path, monkeypatch):
+    """A run goes on from any folder, with the small pictures that it began with, and with no others."""
+    for k in range(6):
+        small = Image.open(photos / f"{k}.png").resize((16, 14), Image.BOX)
+        (tmp_path / "small").mkdir(exist_ok=True)
+        small.save(tmp_path / "small" / f"{k}x4.png")
+    monkeypatch.chdir(tmp_path)
+    stops = iter([False] * 3 + [True])
+    with pytest.raises(Interrupted):
+        train(photos, tmp_path / "runs", small="small", stop=lambda: next(stops))
+    run = gantool.open_run("latest", tmp_path / "runs")
+    monkeypatch.chdir("/")
+    stops = iter([False] * 2 + [True])
+    with pytest.raises(Interrupted):
+        gantool.resume(run, stop=lambda: next(stops))
+    Image.new("RGB", (16, 14)).save(tmp_path / "small" / "0x4.png")
+    with pytest.raises(DataError, match="not those that this run began with"):
+        gantool.resume(run)
+
+
+def test_the_average_goes_on_into_the_game():
+    """Its weights at the end of pre-training count in the game: nothing of it begins anew."""
+    config = SRGANConfig(content="mse", blocks=1, channels=4, width_d=4, size=16, batch=2, ema=0.9, steps=1, lr_g=1e-30)
+    model = SRGAN(config, DataShape(16, 16))
+    _, game = model.stages()
+    model.enter(game)
+    with torch.no_grad():
+        for weight in model.average.parameters():
+            weight.add_(1)
+    random = torch.Generator().manual_seed(0)
+    images, given = (torch.rand(2, 3, side, side, generator=random) * 2 - 1 for side in (16, 4))
+    ctx = Context(torch.device("cpu"), random, game)
+    model.train_step(iter([Batch(images, None, given)]), ctx)
+    for mine, theirs in zip(model.average.parameters(), model.generator.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs + 0.9, rtol=0, atol=1e-5)
+
+
+def test_what_features_cost_is_counted():
+    """VGG19 up to relu5_4 on 96 pixels: its multiplications by hand, there for both pictures and back for one."""
+    plain, costly = (SRGAN(SRGANConfig(content=c), DataShape(96, 96)).stages()[1].cost for c in ("mse", "vgg54"))
+    maps = [(3, 64, 96)] + [(64, 64, 96)] + [(64, 128, 48), (128, 128, 48)] + [(128, 256, 24)] + 3 * [(256, 256, 24)]
+    maps += [(256, 512, 12)] + 3 * [(512, 512, 12)] + 4 * [(512, 512, 6)]
+    assert costly - plain == 3 * 16 * sum(2 * 9 * a * b * side**2 for a, b, side in maps)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
+        ({"content": "vgg54", "size": 8, "scale": 2, "head_d": "pool"}, "need patches of 16 pixels"),
+        ({"content": "mse", "size": 16, "batch": 1}, "one value to normalise"),
+        ({"steps": 0, "size": 8, "scale": 8, "batch": 1}, "one value to normalise"),
         ({"arch": "msrresnet", "scale": 8}, "--arch msrresnet has no --scale 8"),
         ({"pretrain_steps": 0, "steps": 0}, "nothing is left to train"),
         ({"size": 40}, "halves patches 4 times"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from gantool.data.set_options import DATA, PatchOptions
 from gantool.errors import ConfigError
@@ -12,13 +12,16 @@ from gantool.family import Preset
 from gantool.options import opt
 
 NETWORK, LOSS, OPTIMISER, SCHEDULE = "Networks", "Losses", "Optimisation", "Schedule"
-HALVINGS = 4  # of the dense discriminator
+HALVINGS = 4  # of a patch's side by the discriminator
+LEAST_VGG54 = 16
 SCALES = {"srresnet": (2, 3, 4, 8), "msrresnet": (2, 3, 4), "rrdb": (2, 4, 8)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class SRGANConfig(PatchOptions):
     """Options of SRGAN beside those of the data. Rates are Adam's; steps are updates of the generator."""
+
+    folders: ClassVar[tuple[str, ...]] = ("small", "val")
 
     val: str = opt("", "folder of pictures whose PSNR and SSIM are measured on the way", group=DATA)
 
@@ -84,6 +87,17 @@ class SRGANConfig(PatchOptions):
             raise ConfigError(
                 f"The discriminator halves patches {HALVINGS} times, and --size {self.size} cannot be.",
                 f"Take a multiple of {2**HALVINGS}, or --head-d pool.",
+            )
+        if self.steps and self.content == "vgg54" and self.content_weight and self.size < LEAST_VGG54:
+            raise ConfigError(
+                f"Features phi_5,4 of VGG19 need patches of {LEAST_VGG54} pixels, and --size is {self.size}.",
+                f"Take --size {LEAST_VGG54} or more, or --content vgg22.",
+            )
+        places_g = (self.size // self.scale) ** 2 if self.arch == "srresnet" and self.norm_g == "batch" else 2
+        places_d = (-(-self.size // 2**HALVINGS)) ** 2 if self.steps and self.norm_d == "batch" else 2
+        if self.batch * min(places_g, places_d) < 2:
+            raise ConfigError(
+                f"Batch norm has one value to normalise with --batch {self.batch} and --size {self.size}.", "Raise one."
             )
         if self.start and not self.start.startswith("srgan:"):
             raise ConfigError(f"--start {self.start} names no run of srgan.", "Write srgan:RUN, as in srgan:latest.")

@@ -21,7 +21,7 @@ from gantool.family import DataShape
 from gantool.game.cost import PROBED, count_pass
 from gantool.game.measures import gradient_norm, seen_right
 from gantool.losses.adversarial import LOSSES
-from gantool.losses.content import LAYERS, content_loss, find_vgg, vgg_features
+from gantool.losses.content import LAYERS, blank_features, content_loss, find_vgg, vgg_features
 from gantool.losses.pixel import total_variation
 from gantool.nn.ema import update_average
 from gantool.nn.enlarger import Enlarger
@@ -63,13 +63,13 @@ class SRGAN(GanModel):
     def adopt(self, place: int, model: GanModel) -> None:
         """Begin with the generator of a trained run. Raises UsageError where it is another network."""
         assert isinstance(model, SRGAN)
-        try:
-            self.generator.load_state_dict(model.drawing.state_dict())
-        except RuntimeError as error:
+        theirs = model.drawing
+        if (type(theirs), theirs.options) != (type(self.generator), self.generator.options):
             raise UsageError(
                 f"The generator of {self.config.start} is not like this one.",
-                "Give this run the same --arch, --scale, --blocks and --channels.",
-            ) from error
+                "Give this run the same --arch, --scale, --blocks, --channels and other options of the generator.",
+            )
+        self.generator.load_state_dict(theirs.state_dict())
         if self.average is not None:
             self.average.load_state_dict(self.generator.state_dict())
 
@@ -81,11 +81,14 @@ class SRGAN(GanModel):
         like = next(self.parameters()).to("meta")
         small, large = (like.new_empty(PROBED, 3, s, s) for s in (config.size // config.scale, config.size))
         (draw, drawn), (judge, judged) = count_pass(self.generator, small), count_pass(self.discriminator, large)
+        compare, compared = (0.0, 0.0)
+        if self._compares_features:
+            compare, compared = count_pass(blank_features(config.content).to(large.dtype), large)
         part, weights = config.batch / PROBED, sum(p.nbytes for p in self.parameters())
         kinds = [
             (PRETRAIN, config.pretrain_steps, 3 * draw, drawn),
-            # D three ways on reals and fakes each, then there and back to the input.
-            (GAME, config.steps, 3 * draw + 8 * judge, drawn + 3 * judged),
+            # D three ways on reals and fakes each, then there and back to the input; VGG19 there, and there and back.
+            (GAME, config.steps, 3 * draw + 8 * judge + 3 * compare, drawn + 3 * judged + 2 * compared),
         ]
         size = (config.size, config.size)
         return [
@@ -136,8 +139,11 @@ class SRGAN(GanModel):
             set_learning_rates(optimizer, rate(decay, ctx.step / ctx.stage.steps))
         found = self._play(pair, ctx) if playing else self._pretrain(pair, ctx)
         if self.average is not None:
-            # Early on over fewer steps: else the first, bad weights would stay in it for long.
-            update_average(self.average, self.generator, min(self.config.ema, (1 + ctx.step) / (10 + ctx.step)))
+            kept = self.config.ema
+            if ctx.stage.index == 0 and not self.config.start:
+                # Early on over fewer steps: else the first, bad weights would stay in it for long.
+                kept = min(kept, (1 + ctx.step) / (10 + ctx.step))
+            update_average(self.average, self.generator, kept)
         return found
 
     def _pretrain(self, pair: Batch, ctx: Context) -> Metrics:
