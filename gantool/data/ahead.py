@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from gantool.data.decode import silence_pillow
 from gantool.data.order import Order
 
 _AHEAD = 3  # batches being prepared while one is used
@@ -74,8 +74,7 @@ class Ahead:
         self, maker: Maker, length: int, *, seed: int, batch: int, rank: int, world: int, threads: int
     ) -> None:
         self._maker, self._batch, self._count, self._rank = maker, batch, batch // world, rank
-        # Pillow warns of odd metadata. Threads cannot silence it in turns: the filters belong to the process.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+        silence_pillow()
         self._order = Order(seed, length)
         self._workers = Workers(threads)
         self._queue: deque[Prepared] = deque()

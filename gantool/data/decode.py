@@ -89,7 +89,8 @@ def decoding(path: Path) -> Iterator[None]:
 def _quiet() -> Iterator[None]:
     """No warnings of corrupt EXIF and the like: what matters is raised as well.
 
-    Only in the main thread: two threads that save and restore the process's filters would mix them up.
+    Only in the main thread: two threads that save and restore the process's filters would mix them up. Those who
+    decode in threads call `silence_pillow` before.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -97,6 +98,11 @@ def _quiet() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
+
+
+def silence_pillow() -> None:
+    """No warnings of odd metadata from now on, in any thread: the filters belong to the process."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def open_header(path: Path, data: bytes) -> Image.Image:

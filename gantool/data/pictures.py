@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import stat
-import warnings
 from collections import Counter, deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +19,7 @@ from typing import Protocol
 
 from gantool.data.archives import ZipPictures, printable
 from gantool.data.arrays import ArrayPictures, is_statistics
-from gantool.data.decode import MAX_PIXELS, Colour, Pixels, decode_picture, is_jpeg, parse_colour
+from gantool.data.decode import MAX_PIXELS, Colour, Pixels, decode_picture, is_jpeg, parse_colour, silence_pillow
 from gantool.data.image import read_bytes
 from gantool.data.listing import file_mode, picture_names
 from gantool.data.pairing import pair_by_name
@@ -169,8 +168,7 @@ class Pictures:
         if not self._source.parallel:
             yield from ((index, self._source.load(index, self._colour)) for index in indices)
             return
-        # Pillow warns of odd metadata. Threads cannot silence it in turns: the filters belong to the process.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+        silence_pillow()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
         waiting: deque[tuple[int, Future[Loaded | DataError]]] = deque()
         todo = iter(indices)

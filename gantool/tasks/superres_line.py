@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from gantool.data.cache import free_memory
+from gantool.data.decode import silence_pillow
 from gantool.data.faithful import Extras, Faithful, load_faithful
 from gantool.data.faithful_write import Form, encode
 from gantool.engine.devices import enough_memory
@@ -134,6 +135,7 @@ class Line:
         total = len(self.enlarged.plan.items)
         number = total - len(todo)
         writing: Writing = deque()
+        silence_pillow()
         pool = ThreadPoolExecutor(self.job.workers, thread_name_prefix="picture")
         try:
             with contextlib.closing(self._read(pool, todo)) as pictures:

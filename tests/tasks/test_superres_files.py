@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -356,6 +357,19 @@ def test_notes_of_a_folder_are_counted(photos, weights):
     said = []
     superres_files(photos, model=weights, say=said.append)
     assert "3 of 7 pictures: CMYK converted to RGB." in said
+
+
+def test_corrupt_exif_is_nobodys_news(photos, weights):
+    """Pillow warns of it, in the threads that read."""
+    torn = b"Exif\0\0II*\0\x08\0\0\0\x05\0\x0f\x01"  # five tags, says it, and ends in the first
+    for name in "xyz":
+        Image.fromarray(noise()).save(photos / f"{name}.jpg", exif=torn)
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        Image.open(photos / "x.jpg").close()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert len(superres_files(photos, model=weights).made) == 7
+    assert not [str(warning.message) for warning in caught]
 
 
 def test_a_stop_leaves_the_rest_and_the_next_run_goes_on(photos, weights):
