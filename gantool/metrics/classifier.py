@@ -22,7 +22,7 @@ from gantool.data.decode import Pixels
 from gantool.data.imported import read_pth
 from gantool.errors import DataError, UsageError
 from gantool.metrics.batches import Features, channels_first, in_background, in_batches
-from gantool.metrics.inception_network import exact
+from gantool.nn.inference import exact
 
 #: What a network gives for (N, 3, H, W) uint8: features (N, D), and logits (N, classes) where it has them.
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor | None]]

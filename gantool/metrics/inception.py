@@ -19,8 +19,9 @@ from torch import Tensor
 
 from gantool.data.decode import Pixels
 from gantool.metrics.batches import Features, channels_first, in_background, in_batches
-from gantool.metrics.inception_network import LAYERS, exact, fid_inception
+from gantool.metrics.inception_network import LAYERS, fid_inception
 from gantool.metrics.protocols import PROTOCOLS, Protocol, Resize
+from gantool.nn.inference import exact
 
 __all__ = ["LAYERS", "PROTOCOLS", "Features", "InceptionFeatures", "Protocol", "bilinear", "resize_299"]
 

@@ -7,8 +7,7 @@ defined by, and torchvision's, that SIFID is defined by. Features of one cannot 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -126,14 +125,6 @@ def torchvision_inception(path: Path, layer: int) -> Stages:
         raise _other_network(path, state, "torchvision's Inception")
     network.load_state_dict({key: state[key].float() for key in needed}, strict=False, assign=True)
     return Stages(network, layer)
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """No gradients, and convolutions in full float32 also where CUDA would round their operands to TF32."""
-    cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
-    with torch.inference_mode(), cudnn:
-        yield
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:

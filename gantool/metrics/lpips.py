@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from gantool.errors import DataError
 from gantool.metrics.pairs import PairMean, random_pairs
 from gantool.nn.backbone import convolutions, fits, read_weights
+from gantool.nn.inference import exact
 from gantool.nn.vision import models
 
 
@@ -138,7 +139,7 @@ class Lpips(nn.Module):
 
     forward = distance
 
-    @torch.inference_mode()
+    @exact()
     def pairwise_mean(
         self, pictures: Tensor | Sequence[Tensor], *, pairs: int, seed: int = 0, batch: int = 8
     ) -> PairMean:

@@ -19,7 +19,8 @@ from gantool.data.decode import Pixels
 from gantool.errors import DataError
 from gantool.metrics.batches import channels_first
 from gantool.metrics.frechet import Moments, Statistics, frechet_distance
-from gantool.metrics.inception_network import LAYERS, exact, torchvision_inception
+from gantool.metrics.inception_network import LAYERS, torchvision_inception
+from gantool.nn.inference import exact
 
 LAYER_NAMES = {
     64: "before the first max-pool, as published",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
@@ -14,6 +16,14 @@ Network = TypeVar("Network", bound=nn.Module)
 
 FEW = 4  # output channels; CPUs compute 8 or 16 at a time, so most of that is idle below
 TALL = 5  # rows of a kernel; with fewer, adding up its rows costs what it saves
+
+
+@contextmanager
+def exact() -> Iterator[None]:
+    """No gradients, and convolutions in full float32 also where CUDA would round their operands to TF32."""
+    cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
+    with torch.inference_mode(), cudnn:
+        yield
 
 
 def prepare_for_inference(network: Network) -> Network:

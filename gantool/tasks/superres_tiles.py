@@ -21,6 +21,7 @@ from gantool.data.cache import free_memory
 from gantool.engine.devices import is_memory_error
 from gantool.errors import MemoryShort, RunError
 from gantool.family import Enlarges
+from gantool.nn.inference import exact
 from gantool.tasks.enlarger import made_ready
 from gantool.tasks.superres_memory import bytes_per_pixel
 
@@ -163,7 +164,7 @@ class Tiler:
         height, width, _ = pixels.shape
         seen, factor = box.around(overlap, self.grid, height, width), int(self.model.factor)
         small = to_unit(pixels[seen.top : seen.bottom, seen.left : seen.right]).to(self.device)
-        with torch.inference_mode():
+        with exact():
             large = self.model.enlarge(small * 2 - 1)
             top, left = (box.top - seen.top) * factor, (box.left - seen.left) * factor
             rows, columns = (box.bottom - box.top) * factor, (box.right - box.left) * factor

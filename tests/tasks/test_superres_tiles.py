@@ -163,6 +163,21 @@ def test_shrinking_ends():
         enlarged(Tiler(Greedy(33 * 33, RuntimeError("no such thing")), CPU), pixels)
 
 
+def test_convolutions_are_not_rounded_to_tf32():
+    """As cuDNN would where it may: results of a GPU are to be a CPU's."""
+    allowed = []
+
+    class Asks(Greedy):
+        def enlarge(self, images):
+            allowed.append(torch.backends.cudnn.allow_tf32)
+            return super().enlarge(images)
+
+    before = torch.backends.cudnn.allow_tf32
+    enlarged(Tiler(Asks(10**9, None), CPU, tile=4), np.zeros((5, 5, 3), np.uint8))
+    assert allowed[-4:] == [False] * 4
+    assert torch.backends.cudnn.allow_tf32 is before
+
+
 def test_nan_is_an_error():
     class Bad(Greedy):
         def enlarge(self, images):

@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from gantool.data.image import Pixels, to_tensor
 from gantool.data.pictures import Item, pair_by_name
 from gantool.engine.devices import pick_device
@@ -15,6 +13,7 @@ from gantool.errors import DataError
 from gantool.metrics import psnr_ssim
 from gantool.metrics.laplacian_swd import laplacian_swd
 from gantool.metrics.ms_ssim import diversity_ms_ssim
+from gantool.nn.inference import exact
 from gantool.tasks.evaluate.operands import Count, Operand
 from gantool.tasks.evaluate.options import NETS, EvalOptions
 from gantool.tasks.evaluate.result import Findings
@@ -141,7 +140,7 @@ def lpips(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, 
 
     def compare(real: Item, fake: Item) -> dict[str, float]:
         _of_one_size(a, b, real, fake)
-        with torch.inference_mode():
+        with exact():
             return {"lpips": network.distance(to_tensor(real.pixels), to_tensor(fake.pixels)).item()}
 
     each_pair(a, b, options, found, count, compare)

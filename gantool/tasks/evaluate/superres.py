@@ -15,6 +15,7 @@ from gantool.data.sr_sets import Loaded, SRSet, find_set, load_pair
 from gantool.errors import DataError, UsageError
 from gantool.metrics import psnr_ssim
 from gantool.nn.imresize import imresize
+from gantool.nn.inference import exact
 from gantool.tasks.evaluate.images import lpips_network, lpips_weights
 from gantool.tasks.evaluate.operands import Count, Say, quiet, silent
 from gantool.tasks.evaluate.options import EvalOptions
@@ -178,7 +179,7 @@ def _figures(loaded: Loaded, scale: int, ways: Mapping[str, Enlarge], lpips: Lpi
         row[f"psnr{end}"] = psnr_ssim.psnr(a, b, crop=scale, y=not loaded.grey)
         row[f"ssim{end}"] = psnr_ssim.ssim(a, b, crop=scale, y=not loaded.grey)
         if lpips is not None and min(a.shape[:2]) >= lpips.backbone.least:
-            with torch.inference_mode():
+            with exact():
                 row[f"lpips{end}"] = lpips.distance(_colours(a), _colours(result)).item()
     return row
 
