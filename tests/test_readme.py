@@ -35,8 +35,9 @@ def commands() -> list[str]:
 def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
-    (folder / "photos").mkdir()
-    for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg"):
+    for name in ("photos", "held-out"):
+        (folder / name).mkdir()
+    for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg", "held-out/c.png"):
         Image.fromarray(rng.integers(0, 255, (33, 36, 3), dtype=np.uint8)).save(folder / name)
     for name in ("animals/cat/a.jpg", "animals/cat/b.jpg", "animals/dog/c.jpg", "animals/dog/d.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
