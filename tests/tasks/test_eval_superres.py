@@ -17,8 +17,9 @@ from gantool.errors import DataError, UsageError
 from gantool.metrics.psnr_ssim import psnr, ssim
 from gantool.nn.enlarger import Enlarger
 from gantool.nn.imresize import imresize
+from gantool.tasks.evaluate import superres as measuring
 from gantool.tasks.evaluate.options import EvalOptions
-from gantool.tasks.evaluate.superres import evaluate_superres
+from gantool.tasks.evaluate.superres import evaluate_superres, prepare
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 SET5 = SHARED / "sr" / "Set5"
@@ -98,6 +99,22 @@ def test_lpips_where_its_weights_are(folder: Path, tmp_path: Path) -> None:
     a, b = (torch.from_numpy(x.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1 for x in (large, result))
     assert found.pairs[0]["lpips"] == pytest.approx(network.distance(a, b).item(), rel=1e-4)
     assert any("not a published file" in warning for warning in found.warnings)
+
+
+def test_what_is_prepared_gives_the_same_and_is_made_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = prepare(folder, 2)
+    first = evaluate_superres(ready, Nearest(), options=EvalOptions(device="cpu"))
+    whole = evaluate_superres(folder, Nearest(), options=EvalOptions(device="cpu"))
+    assert (first.values, first.pairs, first.warnings) == (whole.values, whole.pairs, whole.warnings)
+    assert whole.protocol.pop("model").keys() == {"name", "fingerprint"}
+    assert first.protocol.pop("model") == {"name": "Nearest"}
+    assert first.protocol == whole.protocol
+    monkeypatch.setattr(measuring, "imresize", None)  # bicubic's figures are known
+    again = evaluate_superres(ready, Nearest(), options=EvalOptions(device="cpu"))
+    assert again.values == whole.values
+    assert evaluate_superres(ready).values == {name: whole.values[f"{name} bicubic"] for name in ("psnr", "ssim")}
+    with pytest.raises(UsageError, match="The model enlarges 3 times, not 2"):
+        evaluate_superres(ready, Nearest(3))
 
 
 def test_what_does_not_fit(folder: Path, tmp_path: Path) -> None:

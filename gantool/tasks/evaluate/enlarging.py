@@ -11,7 +11,7 @@ from gantool.errors import GantoolError
 from gantool.family import Enlarges
 from gantool.tasks.evaluate.operands import Say
 from gantool.tasks.evaluate.options import EvalOptions
-from gantool.tasks.evaluate.superres import evaluate_superres
+from gantool.tasks.evaluate.superres import Prepared, evaluate_superres, prepare
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel
@@ -21,7 +21,8 @@ class Validation:
     """Callback that measures PSNR, SSIM and LPIPS on pictures that are not trained on, into the run's scores.jsonl.
 
     Nothing of it is random, so that a run with it trains to the same weights, bit for bit, as one without. A
-    measurement that fails is said, and costs nothing else.
+    measurement that fails is said, and costs nothing else. Of several processes the first measures and the others
+    wait for it, so the pictures should be few.
 
     Args:
         run: gets the scores.
@@ -33,6 +34,8 @@ class Validation:
 
     def __init__(self, run: RunDir, model: GanModel, data: str, every: int | None, say: Say) -> None:
         self.run, self.model, self.data, self.every, self.say = run, model, Path(data), every, say
+        self._options = EvalOptions(device=str(model.device))
+        self._ready: Prepared | None = None
 
     def step(self, progress: Progress) -> None:
         """Measure, if it is time for it, and at the end of each stage."""
@@ -48,7 +51,9 @@ class Validation:
     def _measure(self, progress: Progress) -> None:
         assert isinstance(self.model, Enlarges)
         try:
-            found = evaluate_superres(self.data, self.model, options=EvalOptions(device=str(self.model.device)))
+            if self._ready is None:
+                self._ready = prepare(self.data, int(self.model.factor), options=self._options)
+            found = evaluate_superres(self._ready, self.model, options=self._options)
         except GantoolError as error:
             self.say(f"{self.data} was not measured: {error}")
             return

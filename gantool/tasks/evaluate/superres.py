@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +33,34 @@ LUMA = np.array([65.481, 128.553, 24.966]) / 219  # of BT.601 over the full rang
 Enlarge = Callable[[Pixels], Pixels]  # (h, w, 3) uint8 to (scale h, scale w, 3) uint8
 
 
+@dataclass
+class Prepared:
+    """A set and what it is measured with, for several measurements.
+
+    Attributes:
+        pairs: the set.
+        lpips: its network; None where its weights are not there.
+        said: what the protocol and the warnings say of LPIPS.
+        bicubic: figures of bicubic that are known already, by the large picture's file.
+    """
+
+    pairs: SRSet
+    lpips: Lpips | None
+    said: Findings
+    bicubic: dict[Path, dict[str, float]] = field(default_factory=dict)
+
+
+def prepare(
+    data: str | Path, scale: int, *, small: str | Path | None = None, options: EvalOptions | None = None
+) -> Prepared:
+    """Find the set and load LPIPS, as `evaluate_superres` does. Raises DataError as there."""
+    said = Findings()
+    pairs = find_set(data, scale, small)
+    return Prepared(pairs, _lpips(options or EvalOptions(), said), said)
+
+
 def evaluate_superres(
-    data: str | Path,
+    data: str | Path | Prepared,
     model: str | Path | Run | Enlarges | None = None,
     scale: int | None = None,
     *,
@@ -49,9 +76,10 @@ def evaluate_superres(
     of all pixels in RGB. Means over pictures.
 
     Args:
-        data: see `gantool.data.sr_sets.find_set`.
+        data: see `gantool.data.sr_sets.find_set`. Or what `prepare` gave: to measure a model again and again, as it
+            trains. Then the protocol does not say the hash of its weights, which takes time.
         model: a run, a file of weights, or what enlarges; None measures bicubic alone.
-        scale: None takes the model's, else 4.
+        scale: None takes the set's if it is prepared, else the model's, else 4.
         small: folder of the small pictures, where they lie apart.
         options: heeded are background, device, out, skip_bad, net, weights and heads.
         say, count: take sentences and progress, for people.
@@ -62,20 +90,23 @@ def evaluate_superres(
         RunError: there is no such run.
     """
     options = options or EvalOptions()
-    pairs = None if scale is None else find_set(data, scale, small)  # before a model is loaded
+
+    def ready_for(scale: int) -> Prepared:
+        return data if isinstance(data, Prepared) else prepare(data, scale, small=small, options=options)
+
+    scale = data.pairs.scale if isinstance(data, Prepared) else scale
+    ready = None if scale is None else ready_for(scale)  # before a model is loaded
     network = _opened(model, options, say)
     if network is not None and scale not in (None, int(network.factor)):
         raise UsageError(f"The model enlarges {network.factor} times, not {scale}.", f"Use --scale {network.factor}.")
     scale = scale or (int(network.factor) if network is not None else DEFAULT_SCALE)
-    pairs = pairs or find_set(data, scale, small)
-    found = Findings()
-    lpips = _lpips(options, found)
-    ways: dict[str, Enlarge] = {} if network is None else {"": _by_network(network, options, say)}
-    ways["bicubic"] = lambda pixels: imresize(pixels, scale)
-    _measure(pairs, ways, lpips, options, found, count)
+    ready = ready or ready_for(scale)
+    pairs = ready.pairs
+    found = Findings(dict(ready.said.protocol), list(ready.said.warnings))
+    _measure(ready, None if network is None else _by_network(network, options, say), options, found, count)
     found.protocol |= {
         "data": pairs.large, "pictures": len(found.pairs), "small pictures": pairs.small, "scale": scale,
-        "model": "bicubic (MATLAB's)" if network is None else _named(model, network, options.out),
+        "model": "bicubic (MATLAB's)" if network is None else _named(model, network, options.out, ready is not data),
         "psnr, ssim": f"Y of BT.601 as in MATLAB, not rounded; {scale} pixels of border left out",
         "window": "11x11 Gaussian, sigma 1.5, valid region", "peak": 255,
     }  # fmt: skip
@@ -92,7 +123,7 @@ def _opened(model: str | Path | Run | Enlarges | None, options: EvalOptions, say
     return open_enlarger(model, options.out, options.device, say)
 
 
-def _named(model: str | Path | Run | Enlarges | None, network: Enlarges, out: Path) -> dict[str, str]:
+def _named(model: str | Path | Run | Enlarges | None, network: Enlarges, out: Path, hashed: bool) -> dict[str, str]:
     """What was measured, so that it is known again."""
     from gantool.tasks.enlarger import fingerprint
     from gantool.tasks.runs import Run, open_run
@@ -100,7 +131,7 @@ def _named(model: str | Path | Run | Enlarges | None, network: Enlarges, out: Pa
     if isinstance(model, str | Path) and not Path(model).is_file():
         model = open_run(model, out)
     name = model.id if isinstance(model, Run) else type(network).__name__ if model is network else str(model)
-    return {"name": name, "fingerprint": fingerprint(network)}
+    return {"name": name, **({"fingerprint": fingerprint(network)} if hashed else {})}
 
 
 def _by_network(network: Enlarges, options: EvalOptions, say: Say) -> Enlarge:
@@ -134,20 +165,14 @@ def _lpips(options: EvalOptions, found: Findings) -> Lpips | None:
     return lpips_network(options, found)
 
 
-def _measure(
-    pairs: SRSet,
-    ways: Mapping[str, Enlarge],
-    lpips: Lpips | None,
-    options: EvalOptions,
-    found: Findings,
-    count: Count,
-) -> None:
+def _measure(ready: Prepared, enlarge: Enlarge | None, options: EvalOptions, found: Findings, count: Count) -> None:
     """A row for each picture, and the means of the figures that all rows have."""
+    pairs = ready.pairs
     bad: list[str] = []
     for done, pair in enumerate(pairs.pairs):
         try:
             loaded = load_pair(pair, pairs.scale, options.background)
-            row = _figures(loaded, pairs.scale, ways, lpips)
+            row = _row(ready, pair.large, loaded, enlarge)
         except DataError as error:
             if not options.skip_bad:
                 named = error if pair.large.name in error.what else DataError(f"{pair.large}: {error.what}", error.hint)
@@ -169,18 +194,26 @@ def _measure(
         found.warnings.append("A result equals its picture: the PSNR is infinite.")
 
 
-def _figures(loaded: Loaded, scale: int, ways: Mapping[str, Enlarge], lpips: Lpips | None) -> dict[str, float]:
-    """psnr, ssim and lpips of the first of `ways`, and with their names of the others."""
-    row: dict[str, float] = {}
-    for number, (name, enlarge) in enumerate(ways.items()):
-        result, end = enlarge(loaded.small), f" {name}" if number else ""
-        a = loaded.large
-        b: psnr_ssim.Levels = result @ LUMA if loaded.grey and result.ndim == 3 else result
-        row[f"psnr{end}"] = psnr_ssim.psnr(a, b, crop=scale, y=not loaded.grey)
-        row[f"ssim{end}"] = psnr_ssim.ssim(a, b, crop=scale, y=not loaded.grey)
-        if lpips is not None and min(a.shape[:2]) >= lpips.backbone.least:
-            with exact():
-                row[f"lpips{end}"] = lpips.distance(_colours(a), _colours(result)).item()
+def _row(ready: Prepared, file: Path, loaded: Loaded, enlarge: Enlarge | None) -> dict[str, float]:
+    """psnr, ssim and lpips of what `enlarge` makes, and of bicubic with its name; of bicubic alone if that is None."""
+    scale = ready.pairs.scale
+    own = {} if enlarge is None else _figures(loaded, enlarge(loaded.small), scale, ready.lpips)
+    if file not in ready.bicubic:
+        ready.bicubic[file] = _figures(loaded, imresize(loaded.small, scale), scale, ready.lpips)
+    bicubic = ready.bicubic[file]
+    return bicubic if enlarge is None else own | {f"{name} bicubic": value for name, value in bicubic.items()}
+
+
+def _figures(loaded: Loaded, result: Pixels, scale: int, lpips: Lpips | None) -> dict[str, float]:
+    a = loaded.large
+    b: psnr_ssim.Levels = result @ LUMA if loaded.grey and result.ndim == 3 else result
+    row = {
+        "psnr": psnr_ssim.psnr(a, b, crop=scale, y=not loaded.grey),
+        "ssim": psnr_ssim.ssim(a, b, crop=scale, y=not loaded.grey),
+    }
+    if lpips is not None and min(a.shape[:2]) >= lpips.backbone.least:
+        with exact():
+            row["lpips"] = lpips.distance(_colours(a), _colours(result)).item()
     return row
 
 
