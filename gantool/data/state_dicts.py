@@ -37,6 +37,14 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     return checked(path, found)
 
 
+def read_by_name(path: Path) -> Mapping[str, Tensor]:
+    """What a file of PyTorch holds by name. Raises DataError where there is no such file, or no names in it."""
+    content = read_pth(path)
+    if not isinstance(content, Mapping):
+        raise DataError(f"{path} holds no weights by name.", "Give a state_dict saved by torch.save.")
+    return content
+
+
 def checked(path: Path, found: Any) -> dict[str, Tensor]:
     """`found` in `path` as `read_state_dict` gives it: float32, counters int64. Raises DataError if it is none."""
     import torch

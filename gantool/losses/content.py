@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantool.data.state_dicts import read_by_name
 from gantool.nn.vgg import VggFeatures, blank_vgg
 from gantool.weights.catalogue import get
 from gantool.weights.store import Found, MissingWeights, describe, find
@@ -53,7 +54,8 @@ def vgg_features(layer: str, weights: str | Path | None = None, *, device: torch
     Raises:
         DataError: as of `find_vgg`, or weights that do not fit.
     """
-    return VggFeatures.from_file(find_vgg(weights).path, *LAYERS[layer], device=device)
+    path = find_vgg(weights).path
+    return VggFeatures(read_by_name(path), *LAYERS[layer], source=str(path)).to(device)
 
 
 def blank_features(layer: str) -> nn.Module:

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from gantool.data.state_dicts import read_by_name
 from gantool.errors import DataError
 from gantool.metrics.pairs import PairMean, random_pairs
-from gantool.nn.backbone import convolutions, fits, read_weights
+from gantool.nn.backbone import convolutions, fits
 from gantool.nn.inference import exact
 from gantool.nn.vision import models
 
@@ -102,7 +103,7 @@ class Lpips(nn.Module):
         Raises:
             DataError: a file is missing, unreadable or of something else.
         """
-        return cls(net, read_weights(backbone), read_weights(heads), names=(str(backbone), str(heads))).to(device)
+        return cls(net, read_by_name(backbone), read_by_name(heads), names=(str(backbone), str(heads))).to(device)
 
     def layers(self, pictures: Tensor) -> list[Tensor]:
         """The features (N, C, h, w) of the compared layers, of pictures (N, 3, H, W) in [-1, 1]."""

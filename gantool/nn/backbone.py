@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gantool.data.imported import read_pth
 from gantool.errors import DataError
 
 
@@ -50,11 +48,3 @@ def fits(found: Any, shape: Sequence[int], key: str, source: str, what: str) -> 
             "Give the published file of that network.",
         )
     return found
-
-
-def read_weights(path: Path) -> Mapping[str, Tensor]:
-    """What a file of PyTorch holds by name. Raises DataError where there is no such file, or no names in it."""
-    content = read_pth(path)
-    if not isinstance(content, Mapping):
-        raise DataError(f"{path} holds no weights by name.", "Give a state_dict saved by torch.save.")
-    return content

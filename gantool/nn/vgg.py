@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from gantool.nn.backbone import convolutions, read_weights
+from gantool.nn.backbone import convolutions
 from gantool.nn.vision import models
 
 # Of pictures in [0, 1], as torchvision's weights were trained on.
@@ -48,11 +47,6 @@ class VggFeatures(nn.Module):
         self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 2 - 1, persistent=False)
         self.register_buffer("deviation", torch.tensor(DEVIATION).view(1, 3, 1, 1) * 2, persistent=False)
         self.requires_grad_(False).eval()
-
-    @classmethod
-    def from_file(cls, path: Path, pool: int = 5, conv: int = 4, *, device: torch.device | str = "cpu") -> VggFeatures:
-        """Read torchvision's weights, such as vgg19-dcbb9e9d.pth. Raises DataError as the class, and if unreadable."""
-        return cls(read_weights(path), pool, conv, source=str(path)).to(device)
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Pictures (N, 3, H, W) in [-1, 1] to features (N, C, H / least, W / least), 0 or more, rounded down."""

@@ -1,8 +1,6 @@
-"""VGG19's features: which layers, against torchvision's own network; what files are taken."""
+"""VGG19's features: which layers, against torchvision's own network; what weights are taken."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 import torch
@@ -66,13 +64,12 @@ def test_gradients_reach_the_pictures_and_nothing_else() -> None:
     assert not [name for name in features.state_dict() if "mean" in name or "deviation" in name]
 
 
-def test_files_with_and_without_the_classifier_or_the_prefix(tmp_path: Path) -> None:
+def test_weights_with_and_without_the_classifier_or_the_prefix() -> None:
     state = random_state(9)
     expected = VggFeatures(state, 2, 2)(pictures())
     bare = {name.removeprefix("features."): value for name, value in state.items()}
     for content in (state | {"classifier.0.weight": torch.zeros(2, 2)}, bare):
-        torch.save(content, tmp_path / "vgg.pth")
-        assert torch.equal(VggFeatures.from_file(tmp_path / "vgg.pth", 2, 2)(pictures()), expected)
+        assert torch.equal(VggFeatures(content, 2, 2)(pictures()), expected)
 
 
 def test_weights_of_something_else_are_refused() -> None:
