@@ -117,13 +117,15 @@ def check_target(path: str | Path, *, overwrite: bool) -> None:
 def write_error(path: str | Path, error: OSError) -> RunError:
     """The error to raise when writing `path` failed with `error`: one sentence and a remedy."""
     hint = _HINTS.get(error.errno or 0, "Choose another place.")
-    if error.errno in (errno.ENOENT, errno.ENOTDIR):
+    if error.errno == errno.ENOENT:
         hint = f"Create the folder {Path(path).parent} first."
+    if error.errno == errno.ENOTDIR:
+        hint = f"A part of {Path(path).parent} is a file, not a folder."
     return RunError(f"Cannot write {path}: {_reason(error)}.", hint)
 
 
 def _exists(path: str | Path) -> RunError:
-    return RunError(f"{path} exists already.", "Choose another name or allow overwriting.")
+    return RunError(f"{path} exists already.", "Choose another name, or add --overwrite where the command has it.")
 
 
 def _reason(error: OSError) -> str:

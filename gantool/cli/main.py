@@ -86,7 +86,7 @@ def _fail(error: GantoolError, as_json: bool, code: str | None = None) -> int:
 
 def _misused(error: Any, as_json: bool) -> int:
     """What Typer finds wrong with the command line, in our two lines."""
-    message = " ".join(error.format_message().split())
+    message = " ".join(error.format_message().split()).replace("Value error, ", "")  # pydantic's word, nobody else's
     if not message:  # no command was given, and its help was shown
         return int(error.exit_code)
     path = error.ctx.command_path if getattr(error, "ctx", None) else PROGRAM

@@ -41,9 +41,13 @@ def enlarge_files(talk: Talk, picture: Path, to: Path | None, options: dict[str,
     if done.left:
         raise Failure(Interrupted(f"Stopped: {len(done.left)} of {len(done.plan.items)} are left.", _go_on()), data)
     if done.failed:
-        talk.line(place)
+        if done.made or done.skipped:
+            talk.line(place)
         what = f"{len(done.failed)} of {len(done.plan.items)} pictures could not be enlarged: {_list(done)}."
-        raise Failure(GantoolError(what, "The others are done; the same command tries these again."), data)
+        hint = "The same command tries them again."
+        if done.made or done.skipped:
+            hint = "The others are done; the same command tries these again."
+        raise Failure(GantoolError(what, hint), data)
     return Result(data, [place])
 
 

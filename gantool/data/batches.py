@@ -247,7 +247,8 @@ class Batches(ABC):
         """For people: where the pictures come from, how many there are, and what is done with them."""
         classes = f", {len(self.classes)} classes" if self.classes else ""
         size = f"{self.shape.width} × {self.shape.height} px"
-        return f"{self.source.pictures.label} ({len(self)} pictures{classes}, {size}; {'; '.join(self.notes)})"
+        count = "1 picture" if len(self) == 1 else f"{len(self)} pictures"
+        return f"{self.source.pictures.label} ({count}{classes}, {size}; {'; '.join(self.notes)})"
 
     def used(self) -> list[str]:
         """What is remarked on of the source, and whether all of it is used, as short sentences."""

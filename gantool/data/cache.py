@@ -39,12 +39,11 @@ class Readable:
         skipped: names and reasons of the pictures that could not be read so far, in the order they were met.
     """
 
-    remedy = "Look whether they are there, and whole."
-
     def __init__(self, source: LabelledPictures, chosen: NDArray[np.int64]) -> None:
         self.source, self.chosen = source, chosen
         self.skipped: list[tuple[str, str]] = []
         self._bad: set[int] = set()
+        self._hint = ""  # what helps against the first of them
         self._stands = np.full(len(chosen), _UNKNOWN, np.int64)  # the index whose pixels stand for each
         self._turn: AbstractContextManager[object] = nullcontext() if source.kind in _FILES else threading.Lock()
         self._changed = threading.Condition()
@@ -63,8 +62,10 @@ class Readable:
                 self._stands[index] = other
                 return found
         count, label = len(self.chosen), self.source.pictures.label
-        name, why = self.skipped[0]
-        raise DataError(f"None of the {count} pictures in {label} can be used ({name}: {why}).", self.remedy)
+        (name, why), hint = self.skipped[0], self._hint
+        if count == 1:
+            raise DataError(f"The only picture in {label} cannot be used ({name}: {why}).", hint)
+        raise DataError(f"None of the {count} pictures in {label} can be used ({name}: {why}).", hint)
 
     def pixels(self, index: int) -> Pixels | None:
         """(H, W, 3) uint8, decoded now, or None where the picture cannot be read."""
@@ -75,13 +76,14 @@ class Readable:
             with self._turn:
                 return self.source.pictures.read(number).pixels
         except DataError as error:
-            self.leave_out(index, reason(self.source.pictures.names[number], error))
+            self.leave_out(index, reason(self.source.pictures.names[number], error), error.hint)
             return None
 
-    def leave_out(self, index: int, why: str) -> None:
+    def leave_out(self, index: int, why: str, hint: str) -> None:
         """From now on others stand for this picture."""
         with self._changed:
             if index not in self._bad:
+                self._hint = self._hint or hint
                 self._bad.add(index)
                 self.skipped.append((self.source.pictures.names[int(self.chosen[index])], why))
 

@@ -43,6 +43,7 @@ OTHERS = {
     b"version https://git-lfs": "a note of Git LFS in place of the weights",
     b"\x1f\x8b": "an archive (gzip)",
 }
+EXPORTED = (".onnx", ".pt2")
 SHOWN = 4  # names of weights in an error
 
 
@@ -108,6 +109,11 @@ def _check_is_weights(path: Path) -> None:
         raise DataError(f"Cannot read {path}: {error.strerror}.", "Check its permissions.") from error
     if not begin:
         raise DataError(f"{path} is empty.", "Copy or download it again.")
+    if path.suffix.lower() in EXPORTED:
+        raise DataError(
+            f"{path} is a network for other programs, which is not read back.",
+            "Give the run that it was exported from, its weights, or an export with --format safetensors.",
+        )
     for mark, kind in OTHERS.items():
         if begin.startswith(mark) and begin[8:9] != b"{":
             raise DataError(f"{path} is {kind}.", "Give the file of a network's weights.")

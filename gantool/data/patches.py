@@ -24,6 +24,7 @@ from gantool.errors import DataError
 from gantool.family import DataShape
 
 Pair = tuple[Pixels, Pixels | None]
+ENLARGE = "Take larger pictures, or a smaller --size."
 
 
 class PatchSet(Batches):
@@ -115,8 +116,6 @@ class Wholes(Readable):
         cached: whether all that were read are held.
     """
 
-    remedy = "Take larger pictures, or a smaller --size."
-
     def __init__(
         self,
         source: LabelledPictures,
@@ -150,7 +149,7 @@ class Wholes(Readable):
         height, width = (length // scale * scale for length in pixels.shape[:2])
         if min(height, width) < size:
             shape = f"{pixels.shape[1]}x{pixels.shape[0]}"
-            self.leave_out(index, f"{shape} pixels, less than a patch of {size}x{size}; see --size")
+            self.leave_out(index, f"{shape} pixels, less than a patch of {size}x{size}; see --size", ENLARGE)
             return None
         below = self._below(index, (height // scale, width // scale)) if self._small is not None else None
         if self._small is not None and below is None:
@@ -171,12 +170,12 @@ class Wholes(Readable):
         try:
             pixels = self._small.read(int(self._numbers[index])).pixels
         except DataError as error:
-            self.leave_out(index, f"its small picture: {error.what.removesuffix('.')}")
+            self.leave_out(index, f"its small picture: {error.what.removesuffix('.')}", error.hint)
             return None
         extra = [found - wanted for found, wanted in zip(pixels.shape[:2], size, strict=True)]
         if not all(0 <= more <= 1 for more in extra):  # MATLAB rounds sides up
             found, wanted = f"{pixels.shape[1]}x{pixels.shape[0]}", f"{size[1]}x{size[0]}"
-            self.leave_out(index, f"its small picture is {found}, not {wanted}")
+            self.leave_out(index, f"its small picture is {found}, not {wanted}", "Give those that belong to them.")
             return None
         return pixels[: size[0], : size[1]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -62,10 +63,17 @@ class PatchOptions(SetOptions):
         if self.size % self.scale:
             raise ConfigError(
                 f"--size {self.size} is no multiple of --scale {self.scale}.",
-                f"Take {max(1, self.size // self.scale) * self.scale}.",
+                f"Take {self._near()}.",
             )
         if self.small and (self.kernel != "bicubic" or self.blur or self.noise):
             raise ConfigError(
                 "--kernel, --blur and --noise make small pictures, and --small has them already.",
                 "Drop the one or the other.",
             )
+
+    def _near(self) -> str:
+        """Sides that go: multiples of the scale, and of 16 where there are some near, as most discriminators want."""
+        unit = math.lcm(self.scale, 16)
+        unit = unit if unit <= 2 * self.size else self.scale
+        below = self.size // unit * unit
+        return " or ".join(str(side) for side in (below, below + unit) if side)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gantool.data.decode import Pixels, decode_picture, open_header, parse_colour
+from gantool.data.decode import Pixels, decode_picture, decoding, open_header, parse_colour
 from gantool.data.image import list_pictures, read_bytes
 from gantool.data.listing import natural_order
 from gantool.data.pictures import open_pictures
@@ -131,7 +131,8 @@ def _fitting(pair: Pair, large: Pixels, small: Pixels, scale: int) -> tuple[Pixe
 def _decoded(path: Path, background: str) -> tuple[Pixels, bool]:
     """(H, W, 3), or (H, W) of a file of one channel, and whether it is."""
     data = read_bytes(path)
-    grey = open_header(path, data).mode in GREY
+    with decoding(path), open_header(path, data) as image:
+        grey = image.mode in GREY
     pixels, _ = decode_picture(path, data, colour=parse_colour(background), max_pixels=MAX_PIXELS, min_side=1)
     return (np.ascontiguousarray(pixels[..., 0]) if grey else pixels), grey
 

@@ -125,6 +125,9 @@ def _settled(format: str | None, to: str | Path | None) -> str:
         format = end or FORMATS[0]
     if format not in FORMATS:
         raise UsageError(f"There is no format {format!r}.", f"There are: {', '.join(FORMATS)}.")
+    end = Path(to).suffix.removeprefix(".").lower() if to is not None else ""
+    if end in FORMATS and end != format:
+        raise UsageError(f"{to} is called {end}, and --format is {format}.", "Make the two agree.")
     return format
 
 

@@ -493,3 +493,10 @@ def test_the_published_file_on_set5() -> None:
         found = ((enlarged[0] + 1) * 127.5).clamp(0, 255).round().byte().permute(1, 2, 0).numpy()
         values.append(psnr(found, large, crop=4, y=True))
     assert np.mean(values) == pytest.approx(30.66, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["net.onnx", "net.pt2"])
+def test_exports_for_other_programs_are_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match="is a network for other programs") as caught:
+        read_enlarger(saved(tmp_path, {}, name))
+    assert "safetensors" in caught.value.hint

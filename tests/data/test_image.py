@@ -753,7 +753,7 @@ def test_save_png_and_back(tmp_path, channels):
 def test_save_png_asks_before_overwriting(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(b"precious")
-    with pytest.raises(RunError, match=r"a\.png exists already\. Choose another name or allow overwriting\."):
+    with pytest.raises(RunError, match=r"a\.png exists already\. Choose another name, or add --overwrite"):
         save_png(noise(), path)
     assert path.read_bytes() == b"precious"
     save_png(noise(), path, overwrite=True)

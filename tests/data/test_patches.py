@@ -184,6 +184,8 @@ def test_a_set_of_which_nothing_can_be_used(folder, opened):
         DataError, match=r"None of the 6 pictures .* \(0\.png: 64x64 pixels, less than a patch of 256x256"
     ):
         opened(folder, size=256)
+    with pytest.raises(DataError, match=r"The only picture in .* cannot be used .* Take larger pictures"):
+        opened(folder / "0.png", size=256)
 
 
 def test_what_fits_is_kept_and_the_rest_is_read_again(folder, opened):
@@ -240,8 +242,12 @@ def test_pictures_without_a_small_one_are_named(tmp_path):
 
 
 def test_options_that_do_not_go_together():
-    with pytest.raises(ConfigError, match=r"--size 50 is no multiple of --scale 4"):
+    with pytest.raises(ConfigError, match=r"--size 50 is no multiple of --scale 4\. Take 48 or 64\."):
         PatchOptions(size=50)
+    with pytest.raises(ConfigError, match=r"Take 48\."):
+        PatchOptions(size=32, scale=3)
+    with pytest.raises(ConfigError, match=r"Take 9 or 12\."):
+        PatchOptions(size=10, scale=3)
     with pytest.raises(ConfigError, match=r"--small has them already"):
         PatchOptions(small="there", noise=3.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +127,14 @@ def test_what_is_made_of_set5_is_what_was_published() -> None:
     for pair in pairs:
         given = load_pair(pair, 4)
         assert np.array_equal(imresize(given.large, 0.25), given.small)
+
+
+def test_a_picture_that_is_cut_off_is_named(tmp_path):
+    """Also one whose header cannot be read to its end."""
+    whole = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)).save(whole, "JPEG")
+    for length in (20, 300, 900):
+        (tmp_path / "a.jpg").write_bytes(whole.getvalue()[:length])
+        [pair] = find_set(tmp_path, 4).pairs
+        with pytest.raises(DataError, match=r"a\.jpg is damaged or cut off"):
+            load_pair(pair, 4)
