@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
+from gantool.cli import main as command
 from gantool.data.image import load_picture
 from gantool.errors import DataError, UsageError
 from gantool.metrics.psnr_ssim import psnr, ssim
@@ -128,17 +127,17 @@ def test_what_does_not_fit(folder: Path, tmp_path: Path) -> None:
     assert found.warnings[0].startswith("1 of 4 pictures were left out")
 
 
-def test_the_command(folder: Path) -> None:
-    words = [sys.executable, "-m", "gantool", "eval", "superres", "--data", str(folder), "--scale", "2"]
-    told = subprocess.run([*words, "--json", "--fail-below", "90"], capture_output=True, text=True)
-    assert told.returncode == 3
-    assert "is beyond the limit that was set" in told.stderr
-    data = json.loads(told.stdout)["data"]
+def test_the_command(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    words = ["eval", "superres", "--data", str(folder), "--scale", "2"]
+    assert command.run([*words, "--json", "--fail-below", "90"]) == 3
+    told = capfd.readouterr()
+    assert "is beyond the limit that was set" in told.err
+    data = json.loads(told.out)["data"]
     assert data["metric"] == "superres"
-    shown = subprocess.run(words, capture_output=True, text=True)
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.splitlines()[0] == f"psnr  {data['value']:.6g}   higher is better"
-    assert "picture  psnr" in shown.stdout
+    assert command.run(words) == 0
+    shown = capfd.readouterr()
+    assert shown.out.splitlines()[0] == f"psnr  {data['value']:.6g}   higher is better"
+    assert "picture  psnr" in shown.out
 
 
 @pytest.mark.skipif(not SET5.is_dir(), reason="needs Set5")
