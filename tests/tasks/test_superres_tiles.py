@@ -1,5 +1,8 @@
 """Tiles of enlarged pictures: no seams, bounded memory, smaller ones where it does not suffice."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -246,3 +249,15 @@ def test_on_a_gpu():
     assert said
     assert "The memory does not suffice for tiles of 900 pixels" in said[0]
     assert np.abs(whole.astype(int) - small).max() <= 2
+
+
+def test_memory_is_measured_without_pytorchs_compiler():
+    """Which takes two seconds to import."""
+    program = (
+        "import sys, torch; from gantool.nn.srresnet import SRResNet\n"
+        "from gantool.tasks.superres_memory import bytes_per_pixel\n"
+        "print(bytes_per_pixel(SRResNet(2, 8, 1).eval(), torch.device('cpu')), 'torch._dynamo' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert float(said[0]) == bytes_per_pixel(SRResNet(2, 8, 1).eval(), CPU)
+    assert said[1] == "False"
