@@ -12,8 +12,24 @@ import pytest
 import torch
 from torch import nn
 
+from gantool.data.enlarger_files import save_enlarger
+from gantool.nn.srresnet import SRResNet
+
 # A shell's background jobs ignore Ctrl-C, and hand that down: the programs that tests interrupt must not.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def enlarger_file(tmp_path_factory):
+    """Makes files of networks that enlarge twice, with random weights, as large as they are asked for."""
+
+    def make(channels=8, blocks=1):
+        torch.manual_seed(0)
+        path = tmp_path_factory.mktemp("enlarger") / "twice.safetensors"
+        save_enlarger(SRResNet(2, channels, blocks).eval(), path)
+        return path
+
+    return make
 
 
 @pytest.fixture(scope="session")

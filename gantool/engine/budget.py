@@ -47,9 +47,7 @@ class Budget:
         """The steps of `stage` and of each later one, after `step` steps of it and `spent` seconds in all."""
         self.measured[stage] = seconds_a_step
         left = max(0.0, self.limit * MARGIN - spent)
-        probed = min(
-            step, PROBE + self.uneven[stage]
-        )  # the share is of the steps since then, so that it stays the same
+        probed = min(step, PROBE + self.uneven[stage])  # shares are of the steps since then, and so stay the same
         wanted = [self.wanted[stage] - probed, *self.wanted[stage + 1 :]]
         times = [n * s for n, s in zip(wanted, speeds(self.costs, self.measured)[stage:], strict=True)]
         share = _share(left + (step - probed) * seconds_a_step, sum(times))

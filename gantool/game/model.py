@@ -22,7 +22,7 @@ from gantool.game.remedies import Augmentation, LabelRemedies
 from gantool.game.sampling import Sampling
 from gantool.losses.adversarial import LOSSES
 from gantool.losses.penalties import gradient_penalty, r1_penalty
-from gantool.nn.ema import update_average
+from gantool.nn.ema import early_decay, update_average
 from gantool.nn.spectral import add_spectral_norm
 
 NO_IDEA = 0.7  # of the loss on reals, just above log 2, which is that of a coin
@@ -107,8 +107,7 @@ class Game(Sampling, GanModel):
             self._update_generator(real, fake, ctx)
             fake = None
         if self.average is not None:
-            # Early on over fewer steps: else the first, bad weights would stay in it for long.
-            update_average(self.average, self.generator, min(config.ema, (1 + ctx.step) / (10 + ctx.step)))
+            update_average(self.average, self.generator, early_decay(config.ema, ctx.step))
         return self._found
 
     @torch.no_grad()

@@ -6,6 +6,14 @@ import torch
 from torch import Tensor, nn
 
 
+def early_decay(decay: float, step: int) -> float:
+    """The decay of an average in its first steps, `step` from 0: over fewer of them, up to `decay`.
+
+    Else the first, bad weights would stay in it for long.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
 @torch.no_grad()
 def update_average(average: nn.Module, model: nn.Module, decay: float | Tensor) -> None:
     """average <- decay * average + (1 - decay) * model, for weights and real buffers; whole numbers are copied.

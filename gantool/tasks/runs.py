@@ -110,9 +110,9 @@ class Run:
         model = self.new_model(pick_device(device))
         build(model, state.stage)
         fill(model, weights, self.path)
-        unfinished = len(model.stages()) - state.stage - int(state.stage_end)
-        if unfinished:
-            say(f"{self.id} is not finished: using it as it was at {model.stages()[state.stage].name}.")
+        stages = model.stages()
+        if len(stages) - state.stage - int(state.stage_end):
+            say(f"{self.id} is not finished: using it as it was at {stages[state.stage].name}.")
         return model
 
     def summary(self) -> dict[str, Any]:

@@ -10,8 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from gantool import registry
 from gantool.data.batches import Batches
@@ -19,6 +17,7 @@ from gantool.data.decode import Pixels
 from gantool.data.image import Picture, load_picture, to_uint8
 from gantool.data.single_image import FineTuning, SingleImage
 from gantool.engine.callbacks import Previews, Sheets
+from gantool.engine.checkpoint import read_weights
 from gantool.engine.devices import enough_memory, keep_freed_memory, pick_device, versions
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Callback, Trainer
@@ -227,7 +226,7 @@ def source_of(run: Run, say: Say = _quiet) -> Data:
     guide = run.info.get("guide")
     return FineTuning(
         source.source,
-        weights_of(parent / "checkpoints" / run.info["parent"]["checkpoint"]),
+        read_weights(parent / "checkpoints" / run.info["parent"]["checkpoint"]),
         kept_picture(run, "guide", guide) if guide else None,
     )
 
@@ -241,14 +240,6 @@ def _set_of(run: Run, say: Say) -> Data:
             "Put those back; or train anew on these.",
         )
     return opened
-
-
-def weights_of(checkpoint: Path) -> Mapping[str, torch.Tensor]:
-    """The model's tensors of a checkpoint. Raises RunError where it cannot be read."""
-    try:
-        return load_file(checkpoint / "model.safetensors")
-    except (OSError, SafetensorError) as error:
-        raise RunError(f"{checkpoint} cannot be read: {error}", "Restore it from a copy, or tune anew.") from error
 
 
 def kept_picture(run: Run, name: str, data: Mapping[str, Any]) -> Picture:

@@ -8,29 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from gantool.data.enlarger_files import save_enlarger
-from gantool.nn.srresnet import SRResNet
-
 
 @pytest.fixture(scope="session")
-def enlarger(tmp_path_factory):
+def enlarger(enlarger_file):
     """A file of a tiny network that enlarges twice."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("enlarger") / "tiny.safetensors"
-    save_enlarger(SRResNet(2, 8, 1).eval(), path)
-    return path
+    return enlarger_file()
 
 
 @pytest.fixture(scope="session")
-def slow(tmp_path_factory):
+def slow(enlarger_file):
     """A file of a network that takes a while."""
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("enlarger") / "slow.safetensors"
-    save_enlarger(SRResNet(2, 64, 4).eval(), path)
-    return path
+    return enlarger_file(64, 4)
 
 
 def fill(folder, count, size=(20, 16)):

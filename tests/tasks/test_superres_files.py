@@ -61,11 +61,8 @@ def repeated(pixels, factor=2):
 
 
 @pytest.fixture(scope="module")
-def weights(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    save_enlarger(SRResNet(2, 8, 1).eval(), path)
-    return path
+def weights(enlarger_file):
+    return enlarger_file()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from gantool.game.measures import gradient_norm, seen_right
 from gantool.losses.adversarial import LOSSES
 from gantool.losses.content import LAYERS, blank_features, content_loss, find_vgg, vgg_features
 from gantool.losses.pixel import total_variation
-from gantool.nn.ema import update_average
+from gantool.nn.ema import early_decay, update_average
 from gantool.nn.enlarger import Enlarger
 from gantool.nn.inference import row_by_row
 from gantool.nn.norm import evaluating
@@ -77,6 +78,11 @@ class SRGAN(GanModel):
 
     def stages(self) -> list[Stage]:
         """SRResNet's pre-training and the game, of as many steps as each has."""
+        return list(self._schedule)
+
+    @cached_property
+    def _schedule(self) -> tuple[Stage, ...]:
+        """The stages; counting what they cost takes a while, and each use of a run asks for them several times."""
         config = self.config
         like = next(self.parameters()).to("meta")
         small, large = (like.new_empty(PROBED, 3, s, s) for s in (config.size // config.scale, config.size))
@@ -91,10 +97,10 @@ class SRGAN(GanModel):
             (GAME, config.steps, 3 * draw + 8 * judge + 3 * compare, drawn + 3 * judged + 2 * compared),
         ]
         size = (config.size, config.size)
-        return [
+        return tuple(
             Stage(i, name, steps, size, part * cost, 4 * weights + 1.5 * part * held)
             for i, (name, steps, cost, held) in enumerate(kind for kind in kinds if kind[1])
-        ]
+        )
 
     def enter(self, stage: Stage) -> None:
         """Fresh optimisers of those who learn."""
@@ -139,11 +145,8 @@ class SRGAN(GanModel):
             set_learning_rates(optimizer, rate(decay, ctx.step / ctx.stage.steps))
         found = self._play(pair, ctx) if playing else self._pretrain(pair, ctx)
         if self.average is not None:
-            kept = self.config.ema
-            if ctx.stage.index == 0 and not self.config.start:
-                # Early on over fewer steps: else the first, bad weights would stay in it for long.
-                kept = min(kept, (1 + ctx.step) / (10 + ctx.step))
-            update_average(self.average, self.generator, kept)
+            kept, begins = self.config.ema, ctx.stage.index == 0 and not self.config.start
+            update_average(self.average, self.generator, early_decay(kept, ctx.step) if begins else kept)
         return found
 
     def _pretrain(self, pair: Batch, ctx: Context) -> Metrics:
