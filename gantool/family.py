@@ -104,6 +104,7 @@ class DataShape:
         channels: 1 for grey, 3 for colour.
         classes: how many there are; 0 for pictures without labels.
         count: how many pictures there are.
+        given: channels of the picture that another one is made from; 0 where none is.
     """
 
     height: int
@@ -111,6 +112,7 @@ class DataShape:
     channels: int = 3
     classes: int = 0
     count: int = 1
+    given: int = 0
 
     def plain(self) -> dict[str, int]:
         """What `DataShape(**plain)` needs: the size, and what is not at its default."""
@@ -333,6 +335,54 @@ class Enlarges(Protocol):
 
     def enlarge(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to (N, 3, factor H, factor W), about in [-1, 1]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What a model that translates pictures takes and gives.
+
+    Attributes:
+        takes, gives: "rgb"; "grey"; or "labels", pictures of few colours, each of which stands for a class.
+        size: (height, width) of the pictures trained on, pixels.
+        fit: how a picture was brought to that size: both sides ("squash"), its width, the height following ("width"),
+            or not at all ("none").
+        bits: of a sample in what is given back, 8 or 16.
+        palette: the colours of labels that are given back, as (red, green, blue) of 0 to 255, where they are known.
+    """
+
+    takes: Literal["rgb", "grey", "labels"] = "rgb"
+    gives: Literal["rgb", "grey", "labels"] = "rgb"
+    size: tuple[int, int] = (256, 256)
+    fit: Literal["squash", "width", "none"] = "squash"
+    bits: Literal[8, 16] = 8
+    palette: tuple[tuple[int, int, int], ...] = ()
+
+
+TestMode = Literal["paper", "eval"]
+"""How a network is used that has batch norm and dropout: "paper", as pix2pix's authors do: norms by the statistics of
+each picture alone, and dropout as in training; "eval", as networks commonly are: norms by what was gathered in
+training, no dropout."""
+
+
+@runtime_checkable
+class Translates(Protocol):
+    """Makes a picture of one kind from any picture of another."""
+
+    @property
+    def translation(self) -> Translation:
+        """What is taken and given."""
+        ...
+
+    def translate(self, images: Tensor, seeds: Sequence[int] = (), mode: TestMode = "paper") -> Tensor:
+        """(N, C, H, W) in [-1, 1] to (N, C', H, W) in [-1, 1]; each picture as if it were alone.
+
+        Args:
+            images: of any size; C is 1 where `translation.takes` is "grey", else 3, and C' by `gives`.
+            seeds: of each picture's noise, which is dropout; none: 0 for all. A seed gives the same whatever stands
+                beside it.
+            mode: see `TestMode`.
+        """
         ...
 
 
