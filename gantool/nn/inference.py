@@ -49,8 +49,9 @@ def fold_norms(network: nn.Module) -> None:
     for module in list(network.modules()):
         before: tuple[str, nn.Module] | None = None
         for name, child in list(module.named_children()):
-            if before and isinstance(child, nn.BatchNorm2d) and isinstance(before[1], nn.Conv2d):
-                setattr(module, before[0], fuse_conv_bn_eval(before[1], child))
+            if before and isinstance(child, nn.BatchNorm2d) and isinstance(before[1], nn.Conv2d | nn.ConvTranspose2d):
+                turned = isinstance(before[1], nn.ConvTranspose2d)
+                setattr(module, before[0], fuse_conv_bn_eval(before[1], child, transpose=turned))
                 setattr(module, name, nn.Identity())
             before = name, child
 
