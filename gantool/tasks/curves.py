@@ -37,6 +37,8 @@ class Group:
 
 GROUPS = (
     Group("losses", "Losses", {"d_loss": "discriminator", "g_loss": "generator"}),
+    Group("adversarial", "Adversarial loss of the generator", {"adversarial": "generator"}),
+    Group("l1", "Difference from the true pictures (L1)", {"l1": "mean of pixels"}),
     Group("content", "Content loss", {"content": "features of VGG19", "mse": "MSE of pixels"}),
     Group("scores", "Scores by the discriminator", {"score_real": "real pictures", "score_fake": "fakes"}),
     Group("accuracy", "Share judged rightly", {"acc_real": "real pictures", "acc_fake": "fakes"}, (0, 1)),

@@ -42,6 +42,7 @@ FAINT = 80  # opacity of the raw values, of 255
 SINGLE = Group(
     "losses", "Losses", {"critic_real": "critic, picture", "critic_fake": "critic, fakes", "adversarial": "generator"}
 )
+ON_ONE_PICTURE = (*(group for group in GROUPS if not group.curves.keys() & SINGLE.curves.keys()), SINGLE)
 
 
 def write_plots(run: Run) -> list[Path]:
@@ -63,7 +64,7 @@ def write_plots(run: Run) -> list[Path]:
     found = [
         (_of_stage(panel, stage), boundaries(own))
         for stage, own in games(run, entries)
-        for panel in panels(own, GROUPS if on_set(run) else (*GROUPS, SINGLE))
+        for panel in panels(own, GROUPS if on_set(run) else ON_ONE_PICTURE)
     ]
     named = boundaries(checks, partial(stage_name, run))
     found += [(panel, named) for panel in panels(checks, WATCHED) if panel.limits]

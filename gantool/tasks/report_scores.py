@@ -18,14 +18,14 @@ def measured(run: Run) -> list[str]:
         html.Row(
             [
                 step_of(run, entry), str(entry["metric"]), _figures(entry.get("values")),
-                _samples(entry.get("protocol")),
+                _count(entry.get("protocol")),
             ]
         )
         for entry in run.dir.scores()[-MOST:]
     ]  # fmt: skip
     if not rows:
         return []
-    table = html.table(["Step", "Metric", "Figures", "Samples"], rows, numbers=(3,))
+    table = html.table(["Step", "Metric", "Figures", "Pictures"], rows, numbers=(3,))
     return [html.section("Measured while it trained", table)]
 
 
@@ -37,7 +37,9 @@ def _figures(values: object) -> str:
     )
 
 
-def _samples(protocol: Any) -> str:
+def _count(protocol: Any) -> str:
+    """Of the pictures that were measured: samples, or those of --val."""
     sides = protocol if isinstance(protocol, dict) else {}
     side = sides.get("fake") or sides.get("pictures")
-    return str(side.get("n", "")) if isinstance(side, dict) else ""
+    count = side.get("n") if isinstance(side, dict) else side
+    return str(count) if isinstance(count, int) else ""

@@ -115,7 +115,10 @@ def test_limits_and_robust_ranges() -> None:
 # ---- which files -------------------------------------------------------------------------------------------
 
 
-def test_files_of_a_game(run: Run) -> None:
+def test_files_of_a_game(tmp_path: Path) -> None:
+    info = {"family": "dcgan", "id": tmp_path.name, "data": {"kind": "set"}}
+    (tmp_path / "run.json").write_text(json.dumps(info))
+    run = Run(RunDir(tmp_path))
     values = dict.fromkeys([*(name for group in GROUPS for name in group.curves), "penalty"], 0.5)
     log(run, [entry(i, images=64.0 * i, **values) for i in range(1, 30)])
     checks = [
@@ -124,8 +127,8 @@ def test_files_of_a_game(run: Run) -> None:
     log(run, checks, "watch.jsonl")
     files = write_plots(run)
     assert [file.name for file in files] == [
-        "losses.png", "content.png", "scores.png", "accuracy.png", "classes.png", "apart.png", "gradients.png",
-        "penalty.png", "similarity.png",
+        "losses.png", "adversarial.png", "l1.png", "content.png", "scores.png", "accuracy.png", "classes.png",
+        "apart.png", "gradients.png", "penalty.png", "similarity.png",
     ]  # fmt: skip
     for file in files:
         assert file.parent == run.path / "plots"
