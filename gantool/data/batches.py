@@ -76,6 +76,7 @@ class Batches(ABC):
     Attributes:
         shape: size, channels and classes.
         classes: their names, by label; empty if labels are not there or not wanted.
+        noun: what one of the set is called.
 
     Raises:
         UsageError: the batch cannot be shared equally.
@@ -84,6 +85,7 @@ class Batches(ABC):
 
     shape: DataShape
     classes: tuple[str, ...] = ()
+    noun = "picture"
 
     def __init__(
         self,
@@ -184,9 +186,9 @@ class Batches(ABC):
         for name, why in self.skipped[self._told :]:
             self._told += 1
             if self._told <= _NAMED:
-                self.say(f"{name} cannot be read ({why}); the next picture takes its place.")
+                self.say(f"{name} cannot be read ({why}); the next {self.noun} takes its place.")
             elif self._told == _NAMED + 1:
-                self.say("More pictures cannot be read; they are replaced, too, and counted at the end.")
+                self.say(f"More {self.noun}s cannot be read; they are replaced, too, and counted at the end.")
 
     def spread(self, count: int) -> tuple[NDArray[np.int64], NDArray[np.int64] | None]:
         """Indices of at most `count` pictures spread evenly over the set, and their labels where there are any.
@@ -203,7 +205,7 @@ class Batches(ABC):
             return
         self._tell()
         if (bad := len(self.skipped)) > _NAMED:
-            self.say(f"{bad} of {len(self)} pictures could not be read, and others stood in for them.")
+            self.say(f"{bad} of {len(self)} {self.noun}s could not be read, and others stood in for them.")
 
     def __enter__(self) -> Self:
         return self
@@ -247,13 +249,13 @@ class Batches(ABC):
         """For people: where the pictures come from, how many there are, and what is done with them."""
         classes = f", {len(self.classes)} classes" if self.classes else ""
         size = f"{self.shape.width} × {self.shape.height} px"
-        count = "1 picture" if len(self) == 1 else f"{len(self)} pictures"
+        count = f"{len(self)} {self.noun}{'' if len(self) == 1 else 's'}"
         return f"{self.source.pictures.label} ({count}{classes}, {size}; {'; '.join(self.notes)})"
 
     def used(self) -> list[str]:
         """What is remarked on of the source, and whether all of it is used, as short sentences."""
         total = len(self.source.pictures)
-        return [*self.source.remarks, *([f"{len(self)} of {total} pictures are used"] if len(self) < total else [])]
+        return [*self.source.remarks, *([f"{len(self)} of {total} {self.noun}s are used"] if len(self) < total else [])]
 
 
 def _choose(total: int, limit: int | None) -> NDArray[np.int64]:
@@ -264,5 +266,5 @@ def _choose(total: int, limit: int | None) -> NDArray[np.int64]:
 
 
 def _unit(pixels: torch.Tensor) -> torch.Tensor:
-    """Bytes as float32 in [-1, 1]: bytes travel to a device, a quarter of the floats."""
-    return pixels.float().div_(255).sub_(0.5).mul_(2)
+    """Whole samples as float32 in [-1, 1]: bytes travel to a device, a quarter of the floats."""
+    return pixels.float().div_(torch.iinfo(pixels.dtype).max).sub_(0.5).mul_(2)

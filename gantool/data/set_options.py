@@ -77,3 +77,55 @@ class PatchOptions(SetOptions):
         unit = unit if unit <= 2 * self.size else self.scale
         below = self.size // unit * unit
         return " or ".join(str(side) for side in (below, below + unit) if side)
+
+
+Kind = Literal["rgb", "grey", "labels"]
+"""Of pictures that are translated: in colour, grey, or of few colours, each of which stands for a class."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairOptions(SetOptions):
+    """How pairs of pictures become what goes in and what is to come out, both of one size.
+
+    `folders` names the options that are paths: a run keeps whole paths of them, unless they are one of `words`. The
+    words of `preprocess` and their meaning are those of the authors' PyTorch code.
+    """
+
+    folders: ClassVar[tuple[str, ...]] = ("target", "palette")
+    words: ClassVar[tuple[str, ...]] = ("cityscapes", "facades", "generic")
+
+    size: int = opt(256, "side of what is trained on, pixels", ge=4, le=2048)
+    batch: int = opt(1, "pairs a batch, over all devices", ge=1, le=65536)
+
+    direction: Literal["AtoB", "BtoA"] = opt("AtoB", "what becomes what; A is the left half, or DATA", group=DATA)
+    target: str = opt("", "folder of B, named alike (none: DATA holds A|B side by side)", group=DATA)
+    part: str = opt("", "sub-folder: train, val, test (none: train where there is one)", group=DATA)
+    preprocess: Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"] = opt(
+        "resize_and_crop", "to --load-size, its width or neither; then a random part of --size", group=DATA
+    )
+    load_size: int = opt(286, "side, or width, before the random crop, pixels", group=DATA, ge=4, le=4096)
+    flip: bool = opt(True, "mirror half of the pairs", group=DATA)
+    input_kind: Literal["auto", "rgb", "grey", "labels"] = opt(
+        "auto", "of what goes in; labels are resized without mixing", group=DATA
+    )
+    output_kind: Literal["auto", "rgb", "grey", "labels"] = opt("auto", "of what is to come out", group=DATA)
+    bits: Literal[8, 16] = opt(8, "of a sample of the pictures, 8 or 16", group=DATA)
+    palette: str = opt("", "colours of label ids: cityscapes, facades, generic or a file", group=DATA)
+
+    @property
+    def crops(self) -> bool:
+        """Whether a random part of a picture is trained on."""
+        return self.preprocess.endswith("crop")
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError for a crop that is larger than what it is cut from, or colours without labels."""
+        if self.preprocess in ("resize_and_crop", "scale_width_and_crop") and self.load_size < self.size:
+            raise ConfigError(
+                f"--load-size {self.load_size} is less than --size {self.size}, the part that is cut out of it.",
+                f"Take --load-size {round(self.size * 286 / 256)}, or {self.size} for no random parts.",
+            )
+        if self.palette and not {self.input_kind, self.output_kind} & {"auto", "labels"}:
+            raise ConfigError(
+                "--palette gives labels their colours, and neither side is labels.",
+                "Drop it, or say --input-kind or --output-kind labels.",
+            )

@@ -184,7 +184,8 @@ def plan_training(
         ("flag", {k: v for k, v in flags.items() if k not in SETTING_NAMES}),
     )
     folders = {name: getattr(chosen.config, name) for name in getattr(spec.config, "folders", ())}
-    whole = {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder}
+    words = ("", *getattr(spec.config, "words", ()))  # that are no paths
+    whole = {name: str(Path(folder).resolve()) for name, folder in folders.items() if folder not in words}
     chosen = Resolved(replace(chosen.config, **whole), chosen.origins)
     check_settings(spec, settings.config, chosen.config)
     if settings.config.eval:
