@@ -75,14 +75,27 @@ class ZipPictures:
         self.remarks = [f"{doubled} left out: a later member has the same name"] if doubled else []
         self.members = [members[name] for name in names]
 
+    def data(self, index: int, most: int | None = None) -> tuple[Path, bytes]:
+        """What the picture `index` is called in errors, and its bytes: all of them, whatever `most` says.
+
+        Raises:
+            DataError: the member is encrypted, damaged or absurdly large.
+        """
+        path = Path(f"{self.path}/{self.names[index]}")
+        return path, read_member(self.path, self.members[index], path)
+
+    def mark(self, index: int) -> bytes:
+        """What tells the picture `index` from others, for a digest: its name, its size in bytes and its checksum."""
+        member = self.members[index]
+        return f"{self.names[index]}\n{member.file_size} {member.CRC}\n".encode(errors="surrogateescape")
+
     def load(self, index: int, colour: Colour) -> tuple[Pixels, list[str], bool]:
         """The picture `index` as (H, W, 3) uint8, what was done to it, and whether it comes from JPEG.
 
         Raises:
             DataError: the member is encrypted, damaged, absurdly large or not a picture.
         """
-        path = Path(f"{self.path}/{self.names[index]}")
-        data = read_member(self.path, self.members[index], path)
+        path, data = self.data(index)
         pixels, notes = decode_picture(path, data, colour=colour, max_pixels=MAX_PIXELS, min_side=1)
         return pixels, notes, is_jpeg(data)
 

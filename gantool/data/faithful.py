@@ -95,7 +95,11 @@ def load_faithful(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Faithful
         DataError: as `gantool.data.image.load_picture`, and for 32-bit values outside [0, 1].
     """
     path = Path(path)
-    data = read_bytes(path)
+    return decode_faithful(path, read_bytes(path), max_pixels=max_pixels)
+
+
+def decode_faithful(path: Path, data: bytes, *, max_pixels: int = MAX_PIXELS) -> Faithful:
+    """The same of the bytes `data` of the file `path`, which is only named in errors."""
     with decoding(path), open_header(path, data) as image:
         check_size(path, image.size, max_pixels, 1)
         return _decode(path, image, data)

@@ -168,8 +168,8 @@ def png_bytes(pixels: Pixels) -> bytes:
 # Reading: from a path to bytes
 
 
-def read_bytes(path: Path) -> bytes:
-    """All bytes of the picture file `path`.
+def read_bytes(path: Path, most: int | None = None) -> bytes:
+    """All bytes of the picture file `path`, or the first `most` of them.
 
     Raises:
         DataError: there is none, it is not a regular file, empty, larger than 1 GiB, or may not be read.
@@ -184,7 +184,7 @@ def read_bytes(path: Path) -> bytes:
             size = path.stat().st_size
             if size <= MAX_BYTES:
                 # Not all it can be: read() takes the memory that it is told at once. Some files say 0 but are not.
-                data = file.read(max(size, 1 << 16) + 1)
+                data = file.read(most or max(size, 1 << 16) + 1)
                 if 0 < len(data) <= MAX_BYTES:
                     return data
                 if not data:

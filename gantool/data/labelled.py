@@ -123,15 +123,7 @@ def open_labelled(reference: str | Path, *, background: str = "white") -> Labell
 
 
 def _folder(files: PictureFiles, pictures: Wrap) -> LabelledPictures:
-    def identity() -> Iterator[bytes]:
-        for name in files.files:
-            try:
-                size = os.stat(f"{files.folder}/{name}").st_size
-            except OSError:  # a link that leads nowhere: one more picture that cannot be read
-                size = -1
-            yield f"{name}\n{size}\n".encode(errors="surrogateescape")
-
-    found = LabelledPictures(pictures(files), identity=identity)
+    found = LabelledPictures(pictures(files), identity=lambda: map(files.mark, range(len(files.files))))
     if exists(table := files.folder / TABLE):
         if table.stat().st_size > MAX_TABLE:
             raise DataError(f"{table} is larger than {MAX_TABLE >> 20} MiB.", "Rename it if it is something else.")
@@ -142,11 +134,7 @@ def _folder(files: PictureFiles, pictures: Wrap) -> LabelledPictures:
 
 
 def _zip(source: ZipPictures, pictures: Wrap) -> LabelledPictures:
-    def identity() -> Iterator[bytes]:
-        for name, member in zip(source.names, source.members, strict=True):
-            yield f"{name}\n{member.file_size} {member.CRC}\n".encode(errors="surrogateescape")
-
-    found = LabelledPictures(pictures(source), identity=identity)
+    found = LabelledPictures(pictures(source), identity=lambda: map(source.mark, range(len(source.names))))
     inside = min(source.tables, key=lambda name: name.count("/"), default=None)  # that of the top, where there is one
     prefix = "" if inside is None else inside.removesuffix(TABLE)
     if inside is not None and all(name.startswith(prefix) for name in source.names):

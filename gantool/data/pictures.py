@@ -228,10 +228,23 @@ class PictureFiles:
         self.names: Sequence[str] = [printable(name) for name in self.files]
         self.remarks: list[str] = []
 
+    def data(self, index: int, most: int | None = None) -> tuple[Path, bytes]:
+        """The path of picture `index` of `names` and its bytes, or the first `most` of them. See `read_bytes`."""
+        path = self.folder / self.files[index]
+        return path, read_bytes(path, most)
+
+    def mark(self, index: int) -> bytes:
+        """What tells picture `index` from others, for a digest: its name and its size in bytes."""
+        name = self.files[index]
+        try:
+            size = os.stat(f"{self.folder}/{name}").st_size
+        except OSError:  # a link that leads nowhere: one more picture that cannot be read
+            size = -1
+        return f"{name}\n{size}\n".encode(errors="surrogateescape")
+
     def load(self, index: int, colour: Colour) -> Loaded:
         """See `Source`."""
-        path = self.folder / self.files[index]
-        data = read_bytes(path)
+        path, data = self.data(index)
         pixels, notes = decode_picture(path, data, colour=colour, max_pixels=MAX_PIXELS, min_side=1)
         return pixels, notes, is_jpeg(data)
 
