@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gantool.data.network_files import Unfit, kind_among
 from gantool.nn import srresnet
 from gantool.nn.enlarger import Enlarger
 from gantool.nn.msrresnet import MSRResNet
@@ -25,10 +26,6 @@ SUPPORTED = (
     "(SRResNet, MSRResNet, RRDBNet), and what this program saved."
 )
 PART = r"(weight|bias|running_mean|running_var|num_batches_tracked)"
-
-
-class Unfit(Exception):
-    """The weights are not what their layout has; the message goes on after "PATH looks like TITLE, but"."""
 
 
 @dataclass(frozen=True)
@@ -263,4 +260,4 @@ KINDS = (
 
 def kind_of(names: list[str]) -> str:
     """What a file with these names seems to hold; "" where one cannot tell."""
-    return next((kind for mark, kind in KINDS if any(re.fullmatch(mark, name) for name in names)), "")
+    return kind_among(KINDS, names)
