@@ -19,8 +19,8 @@ from gantool.wording import duration
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from gantool.tasks.superres_line import Enlarged
-    from gantool.tasks.superres_names import Item
+    from gantool.tasks.picture_names import Item
+    from gantool.tasks.superres_files import Enlarged
 
 
 def enlarge_files(talk: Talk, picture: Path, to: Path | None, options: dict[str, Any]) -> Result:

@@ -2,30 +2,48 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import torch
 
 from gantool.data.listing import file_mode
 from gantool.data.pictures import cores
-from gantool.engine.devices import keep_freed_memory, pick_device
-from gantool.errors import ConfigError, DataError, RunError
+from gantool.engine.devices import keep_freed_memory
+from gantool.errors import ConfigError
 from gantool.family import Enlarges
-from gantool.files import check_target, write_error
 from gantool.tasks.enlarger import fingerprint, open_enlarger
+from gantool.tasks.opening import device_of
+from gantool.tasks.picture_folder import DEFAULT_WORKERS, check_values, make_ready, without_done
+from gantool.tasks.picture_journal import Journal
+from gantool.tasks.picture_line import Job, Line, Outcome, Unwatched, Watch
+from gantool.tasks.picture_names import Naming, Plan, plan_pictures
 from gantool.tasks.runs import DEFAULT_OUT, Run
 from gantool.tasks.superres_compare import write_page
-from gantool.tasks.superres_journal import Journal
-from gantool.tasks.superres_line import Enlarged, Job, Line, Unwatched, Watch
-from gantool.tasks.superres_names import Item, Plan, plan_files
 from gantool.tasks.superres_picture import explain_scale, settle_scale
 from gantool.tasks.superres_tiles import Tiler
+from gantool.tasks.superres_work import Enlarging
 
-MOST_WORKERS = 64
-DEFAULT_WORKERS = 4
+JOURNAL = "superres.jsonl"
+
+
+@dataclass(kw_only=True)
+class Enlarged(Outcome):
+    """What became of the pictures.
+
+    Attributes:
+        model: what enlarged them.
+        scale: how many times.
+    """
+
+    model: Enlarges = field(repr=False)
+    scale: float
+
+
+def plan_files(
+    source: str | Path, to: str | Path | None, scale: float, form: str | None = None, quality: int | None = None
+) -> Plan:
+    """See `gantool.tasks.picture_names.plan_pictures`; a result that is given no name is NAME-xSCALE."""
+    return plan_pictures(source, to, Naming(f"-x{scale:g}", JOURNAL, "enlarged"), form, quality)
 
 
 def superres_files(
@@ -74,104 +92,36 @@ def superres_files(
         RunError: no such run; results that cannot be written, exist already, or are of another model.
         MemoryShort: a single picture does not fit.
     """
-    _check_values(tile, overlap, quality, workers)
+    _check_tiles(tile, overlap)
+    check_values(quality, workers)
     settle_scale(scale, 1)
     file_mode(Path(source))  # before a model is loaded
     network = model if isinstance(model, Enlarges) else open_enlarger(model, out, device, say)
     factor = int(network.factor)
     size = settle_scale(scale, factor)
     plan = plan_files(source, to, size, format, quality)
-    _make_ready(plan, overwrite)
+    make_ready(plan, overwrite)
     if plan.ignored:
         say(f"Not entered, since they hold results: {', '.join(plan.ignored)}.")
     explain_scale(size, factor, say)
-    tiler = Tiler(network, _device_of(network, device), tile=tile, overlap=overlap, say=say)
-    journal = Journal(plan.folder) if plan.folder is not None else None
-    job = Job(tiler, size, quality, overwrite, workers or min(DEFAULT_WORKERS, cores()), fingerprint(network), journal)
-    enlarged = Enlarged(plan, network, size)
-    todo = _without_done(job, enlarged, say)
+    tiler = Tiler(network, device_of(network, device), tile=tile, overlap=overlap, say=say)
+    journal = Journal(plan.folder, JOURNAL) if plan.folder is not None else None
+    work = Enlarging(tiler, size, quality, fingerprint(network))
+    job = Job(work, overwrite, workers or min(DEFAULT_WORKERS, cores()), journal)
+    enlarged = Enlarged(plan, model=network, scale=size)
+    todo = without_done(job, enlarged, "model, factor or quality", say)
     keep_freed_memory()  # tiles are of few sizes: a fifth less time on a CPU
     try:
         Line(job, enlarged, say, watch or Unwatched(), stop).run(todo)
     finally:
         keep_freed_memory(False)
     if compare and not enlarged.left:
-        enlarged.page = write_page(enlarged, say)
+        enlarged.page = write_page(enlarged, size, say)
     return enlarged
 
 
-def _check_values(tile: int | None, overlap: int | None, quality: int | None, workers: int | None) -> None:
+def _check_tiles(tile: int | None, overlap: int | None) -> None:
     if tile is not None and tile < 1:
         raise ConfigError(f"Tiles of {tile} pixels hold nothing.", "Use 1 or more.")
     if overlap is not None and overlap < 0:
         raise ConfigError(f"Tiles cannot overlap by {overlap} pixels.", "Use 0 or more.")
-    if quality is not None and not 1 <= quality <= 100:
-        raise ConfigError(f"There is no quality {quality}.", "Use 1 to 100.")
-    if workers is not None and not 1 <= workers <= MOST_WORKERS:
-        raise ConfigError(f"{workers} workers cannot be.", f"Use 1 to {MOST_WORKERS}.")
-
-
-def _device_of(model: Enlarges, device: str) -> torch.device:
-    """Where a model's weights are; of one without any, the device of that name."""
-    if isinstance(model, torch.nn.Module):
-        for parameter in model.parameters():
-            return parameter.device
-    return pick_device(device)
-
-
-def _make_ready(plan: Plan, overwrite: bool) -> None:
-    """Create the folder of the results, and see that it can be written to, before anything is computed."""
-    result = plan.items[0].result
-    if plan.folder is None and not overwrite and os.path.exists(result):  # False where the name is too long
-        raise RunError(f"{result} exists already.", "Give another name with --to, or add --overwrite.")
-    try:
-        plan.root.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=plan.root):
-            pass
-    except FileExistsError as error:
-        raise RunError(f"{plan.root} is a file, not a folder.", "Name another folder with --to.") from error
-    except OSError as error:
-        raise write_error(plan.root if plan.folder is not None else result, error) from error
-    if plan.folder is None:
-        check_target(result, overwrite=True)
-
-
-def _without_done(job: Job, enlarged: Enlarged, say: Callable[[str], None]) -> list[Item]:
-    """The pictures that are still to be enlarged; the others are put where they belong.
-
-    Raises:
-        RunError: there are results of another model, or of another size.
-    """
-    plan, journal = enlarged.plan, job.journal
-    if journal is None or job.overwrite:
-        return list(plan.items)
-    todo, others = [], 0
-    for item in plan.items:
-        try:
-            if not item.result.exists():
-                todo.append(item)
-                continue
-            wanted = job.made_of(item, plan.root)
-            found = journal.find(item.result, wanted.result)
-        except OSError:  # it cannot be looked at: reading it will say why
-            todo.append(item)
-            continue
-        if found is None:
-            what = f"{item.result} exists already, and not as it was made here."
-            enlarged.failed.append((item, DataError(what, "Move it away, or add --overwrite.")))
-        elif not found.same_job(wanted):
-            others += 1
-        elif not found.same_source(wanted):
-            what = f"{item.name} has changed since {item.result} was made."
-            enlarged.failed.append((item, DataError(what, "Add --overwrite to make it anew.")))
-        else:
-            enlarged.skipped.append(item)
-    if others:
-        which = "one result" if others == 1 else f"{others} results"
-        raise RunError(
-            f"{plan.folder} holds {which} of another model, factor or quality.",
-            "Name another folder with --to, or add --overwrite to make them anew.",
-        )
-    if enlarged.skipped:
-        say(f"{len(enlarged.skipped)} of {len(plan.items)} are done already.")
-    return todo

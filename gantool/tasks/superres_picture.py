@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from scipy import ndimage  # type: ignore[import-untyped]
 
 from gantool.data.faithful import Faithful
 from gantool.data.faithful_write import MOST_BYTES, Form, check_room
 from gantool.errors import DataError, UsageError
 from gantool.nn.imresize_strips import imresize_levels, scaled_side
-from gantool.tasks.superres_tiles import Levels, Tick, Tiler
+from gantool.tasks.picture_levels import Levels, Tick, luma, without_hidden
+from gantool.tasks.superres_tiles import Tiler
 
 LARGEST_SCALE = 64.0
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
-ROWS = 1 << 22  # samples that are converted at a time
 
 
 def settle_scale(scale: float | None, factor: int) -> float:
@@ -97,18 +95,8 @@ def enlarge_picture(picture: Faithful, tiler: Tiler, scale: float, tick: Tick = 
     else:
         rgb: Levels = np.empty((height, width, 3), pixels.dtype)
         _through(np.repeat(colours, 3, axis=2), rgb, tiler, scale, tick)
-        _luma(rgb, out[..., 0])
+        luma(rgb, out[..., 0])
     return out
-
-
-def without_hidden(pixels: Levels) -> Levels:
-    """(H, W, C) with alpha to the colours alone, those of fully transparent pixels being the nearest visible ones."""
-    hidden = pixels[..., -1] == 0
-    if not hidden.any() or hidden.all():
-        return pixels[..., :-1]
-    rows, columns = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
-    found: Levels = pixels[rows, columns, :-1]
-    return found
 
 
 def _through(rgb: Levels, out: Levels, tiler: Tiler, scale: float, tick: Tick) -> None:
@@ -123,9 +111,3 @@ def _through(rgb: Levels, out: Levels, tiler: Tiler, scale: float, tick: Tick) -
         rgb = large
     if rgb is not out:
         out[:] = imresize_levels(rgb, scale / factor**passes, size=(out.shape[0], out.shape[1]), dtype=out.dtype)
-
-
-def _luma(rgb: Levels, out: Levels) -> None:
-    step = max(1, ROWS // max(1, rgb.shape[1] * 3))
-    for start in range(0, len(rgb), step):
-        out[start : start + step] = np.rint(rgb[start : start + step].astype(np.float32) @ LUMA)

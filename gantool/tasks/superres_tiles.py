@@ -12,27 +12,21 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
-from gantool.data.cache import free_memory
 from gantool.engine.devices import is_memory_error
-from gantool.errors import MemoryShort, RunError
+from gantool.errors import MemoryShort
 from gantool.family import Enlarges
 from gantool.nn.inference import exact
 from gantool.tasks.enlarger import made_ready
-from gantool.tasks.superres_memory import bytes_per_pixel
+from gantool.tasks.picture_levels import Levels, Tick, to_levels, to_unit
+from gantool.tasks.picture_memory import peak_per_pixel, room_on
 
 SMALLEST = 16  # pixels of a tile's side at which shrinking ends
 LARGEST = 1024  # pixels of a tile's side with its surroundings: more gains nothing
 LONG_REACH = 128  # pixels that are always taken in; from here on it may cost more than it gives
-SHARE = {"cpu": 0.5, "cuda": 0.8}  # of the free memory
+PROBE = 32  # pixels of the side of what a network's memory is tried out on
 GRID = 8  # of networks that do not say theirs: a multiple of what any is known to have
-
-Levels = NDArray[np.unsignedinteger]
-Tick = Callable[[int, int], None]  # tiles done, tiles in all
 
 
 @dataclass(frozen=True)
@@ -119,16 +113,7 @@ class Tiler:
         """Side of the largest square that fits into the free memory, up to `LARGEST`."""
         if not self._cost:
             self._cost = bytes_per_pixel(self.model, self.device)
-        free: float = free_memory()
-        if self.device.type == "cuda":
-            kept = torch.cuda.memory_reserved(self.device) - torch.cuda.memory_allocated(self.device)
-            free = torch.cuda.mem_get_info(self.device)[0] + kept
-        elif self.device.type == "mps":
-            free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
-        else:
-            free -= held
-        share = SHARE.get(self.device.type, 0.5) * max(0.0, free)
-        return int(min(LARGEST, max(2 * SMALLEST, math.sqrt(share / self._cost))))
+        return int(min(LARGEST, max(2 * SMALLEST, math.sqrt(room_on(self.device, held) / self._cost))))
 
     def enlarge(self, pixels: Levels, out: Levels, tick: Tick = lambda *_: None) -> None:
         """(H, W, 3), uint8 or uint16 over its whole range, to `out`, (factor H, factor W, 3), clipped and rounded.
@@ -200,21 +185,6 @@ def _pieces(box: Box, side: int) -> Iterator[Box]:
     return boxes(box.bottom - box.top, box.right - box.left, side, (box.top, box.left))
 
 
-def to_unit(pixels: Levels) -> Tensor:
-    """(H, W, C) uint8 or uint16 to (1, C, H, W) float32 in [0, 1]."""
-    top = np.iinfo(pixels.dtype).max
-    return torch.from_numpy(pixels.transpose(2, 0, 1).astype(np.float32) / np.float32(top))[None]
-
-
-def to_levels(images: Tensor, dtype: np.dtype[np.unsignedinteger]) -> Levels:
-    """(1, C, H, W), about in [-1, 1], to (H, W, C) of uint8 or uint16 over its whole range, rounded to nearest.
-
-    Raises:
-        RunError: NaN among the values.
-    """
-    top = int(np.iinfo(dtype).max)
-    levels = ((images[0].float().clamp(-1, 1) + 1) * (top / 2)).round()
-    if bool(levels.isnan().any()):
-        raise RunError("The network gives NaN: its weights are of no use.", "Take another file or checkpoint.")
-    whole: Levels = levels.to(torch.int32).permute(1, 2, 0).cpu().numpy().astype(dtype)
-    return whole
+def bytes_per_pixel(model: Enlarges, device: torch.device) -> float:
+    """Bytes that enlarging takes for each pixel of the small picture, tried out on a small one."""
+    return peak_per_pixel(model.enlarge, torch.zeros(1, 3, PROBE, PROBE, device=device))

@@ -20,11 +20,11 @@ from gantool.data.faithful_write import Form, encode
 from gantool.errors import ConfigError, DataError, RunError, UsageError
 from gantool.nn.imresize import imresize
 from gantool.nn.srresnet import SRResNet
-from gantool.tasks import superres_compare, superres_picture
+from gantool.tasks import picture_page, superres_picture
 from gantool.tasks.enlarger import fingerprint, open_enlarger
-from gantool.tasks.superres_files import superres_files
-from gantool.tasks.superres_names import plan_files
-from gantool.tasks.superres_picture import enlarge_picture, passes_for, settle_scale, without_hidden
+from gantool.tasks.picture_levels import without_hidden
+from gantool.tasks.superres_files import plan_files, superres_files
+from gantool.tasks.superres_picture import enlarge_picture, passes_for, settle_scale
 from gantool.tasks.superres_tiles import Tiler
 
 CPU = torch.device("cpu")
@@ -412,7 +412,7 @@ def two_models(tmp_path):
 
 
 def test_killed_between_the_journal_and_the_result_the_old_result_is_still_the_old_models(two_models, monkeypatch):
-    from gantool.tasks import superres_line
+    from gantool.tasks import picture_line
 
     folder, old, new = two_models
     result = folder.with_name("two-x2") / "a.tif"
@@ -423,7 +423,7 @@ def test_killed_between_the_journal_and_the_result_the_old_result_is_still_the_o
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(superres_line, "atomic_write", killed)
+        patch.setattr(picture_line, "atomic_write", killed)
         with pytest.raises(KeyboardInterrupt):
             superres_files(folder, model=new, format="tif", overwrite=True)
     lines = [json.loads(line) for line in (result.parent / "superres.jsonl").read_text().splitlines()]
@@ -460,27 +460,27 @@ def test_journals_without_hashes_are_still_read(two_models):
 def test_a_full_disk_stops_the_run(photos, weights, tmp_path, monkeypatch):
     import errno
 
-    from gantool.tasks import superres_line
+    from gantool.tasks import picture_line
 
     def full(path, data, **_):
-        raise superres_line.write_error(path, OSError(errno.ENOSPC, "No space left")) from OSError(errno.ENOSPC, "")
+        raise picture_line.write_error(path, OSError(errno.ENOSPC, "No space left")) from OSError(errno.ENOSPC, "")
 
-    monkeypatch.setattr(superres_line, "atomic_write", full)
+    monkeypatch.setattr(picture_line, "atomic_write", full)
     with pytest.raises(RunError, match="Free some space"):
         superres_files(photos, tmp_path / "out", model=weights)
 
 
 def test_a_picture_that_does_not_fit_is_left_out(photos, weights, monkeypatch):
-    from gantool.tasks import superres_line
+    from gantool.tasks import picture_line
 
-    plain = superres_line.encode
+    plain = picture_line.encode
 
     def encode(pixels, extras, form, name):
         if name == "a.png":
             raise MemoryError
         return plain(pixels, extras, form, name)
 
-    monkeypatch.setattr(superres_line, "encode", encode)
+    monkeypatch.setattr(picture_line, "encode", encode)
     done = superres_files(photos, model=weights)
     assert [(item.name, error.code) for item, error in done.failed] == [("a.png", "memory")]
     assert len(done.made) == 3
@@ -577,7 +577,7 @@ def test_models_are_opened_by_file_and_by_run(tmp_path, weights):
 def test_the_page_shows_results_beside_bicubic(photos, tmp_path, monkeypatch):
     write(photos / "deep.tif", noise(3, np.uint16, (8, 8)), "tif")
     write(photos / "a&<b>.png", noise(4))
-    monkeypatch.setattr(superres_compare, "SIDE", 16)
+    monkeypatch.setattr(picture_page, "SIDE", 16)
     done = superres_files(photos, model=Repeat(), compare=True)
     out = tmp_path / "photos-x2"
     assert done.page == out / "compare.html"

@@ -12,9 +12,9 @@ from gantool.errors import MemoryShort, RunError
 from gantool.nn.msrresnet import MSRResNet
 from gantool.nn.rrdb import RRDBNet
 from gantool.nn.srresnet import SRResNet
-from gantool.tasks import superres_tiles
-from gantool.tasks.superres_memory import bytes_per_pixel
-from gantool.tasks.superres_tiles import Box, Tiler, boxes, to_levels, to_unit
+from gantool.tasks import picture_memory, superres_tiles
+from gantool.tasks.picture_levels import to_levels, to_unit
+from gantool.tasks.superres_tiles import Box, Tiler, boxes, bytes_per_pixel
 
 CPU = torch.device("cpu")
 NETWORKS = {
@@ -195,7 +195,7 @@ def test_tiles_fit_into_the_free_memory(monkeypatch):
     # The last layer but one: its 64 channels in 4 x 4 pixels, before and after PReLU, in float32.
     assert 2 * 64 * 16 * 4 < bytes_per_pixel(model, CPU) < 4 * 64 * 16 * 4
     for free in (1 << 28, 1 << 30, 1 << 34):
-        monkeypatch.setattr(superres_tiles, "free_memory", lambda free=free: free)
+        monkeypatch.setattr(picture_memory, "free_memory", lambda free=free: free)
         side, overlap = Tiler(model, CPU).layout(5000, 5000)
         assert overlap == model.reach
         used = (side + 2 * overlap) ** 2 * bytes_per_pixel(model, CPU)
@@ -206,7 +206,7 @@ def test_tiles_fit_into_the_free_memory(monkeypatch):
 
 def test_a_reach_that_costs_too_much_is_cut_and_that_is_said(monkeypatch):
     monkeypatch.setattr(superres_tiles, "bytes_per_pixel", lambda *_: 1e4)
-    monkeypatch.setattr(superres_tiles, "free_memory", lambda: 1 << 32)
+    monkeypatch.setattr(picture_memory, "free_memory", lambda: 1 << 32)
     said = []
     model = Greedy(10**9, None)
     model.reach = 351
@@ -255,7 +255,7 @@ def test_memory_is_measured_without_pytorchs_compiler():
     """Which takes two seconds to import."""
     program = (
         "import sys, torch; from gantool.nn.srresnet import SRResNet\n"
-        "from gantool.tasks.superres_memory import bytes_per_pixel\n"
+        "from gantool.tasks.superres_tiles import bytes_per_pixel\n"
         "print(bytes_per_pixel(SRResNet(2, 8, 1).eval(), torch.device('cpu')), 'torch._dynamo' in sys.modules)"
     )
     said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()

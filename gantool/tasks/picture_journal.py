@@ -7,14 +7,12 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gantool.errors import RunError
 from gantool.files import check_target, write_error
-
-NAME = "superres.jsonl"
 
 
 @dataclass(frozen=True)
@@ -23,26 +21,18 @@ class Made:
 
     Attributes:
         result: its name within the folder, "/" between folders.
-        model: sha256 of the network's weights.
-        scale: how many times larger.
-        quality: of JPEG and WebP, as it was asked for.
+        job: what was done, by which network and how, as plain values; the same is not done twice.
         source_bytes, source_mtime_ns: of the picture's file.
         result_bytes: of the result's file.
         result_sha256: of the result's file; empty in journals of before it was written down.
     """
 
     result: str
-    model: str
-    scale: float
-    quality: int | None
-    source_bytes: int
-    source_mtime_ns: int
+    job: Mapping[str, Any] = field(default_factory=dict)
+    source_bytes: int = 0
+    source_mtime_ns: int = 0
     result_bytes: int = 0
     result_sha256: str = ""
-
-    def same_job(self, other: Made) -> bool:
-        """Whether another one of this name was made by the same model, as large."""
-        return (self.model, self.scale, self.quality) == (other.model, other.scale, other.quality)
 
     def same_source(self, other: Made) -> bool:
         """Whether both were made from the same file, unchanged since."""
@@ -58,12 +48,29 @@ class Made:
         with open(file, "rb") as content:
             return hashlib.file_digest(content, "sha256").hexdigest() == self.result_sha256
 
+    def line(self) -> bytes:
+        """As it is written down: one JSON object, in which the job's values stand beside the others."""
+        values = {key: value for key, value in vars(self).items() if key != "job"}
+        return json.dumps({"result": self.result, **self.job, **values}, allow_nan=False).encode()
+
+    @classmethod
+    def parsed(cls, line: bytes) -> Made | None:
+        """A line as it was written; None for one that is torn or someone else's."""
+        try:
+            values: Any = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(values, dict) or not isinstance(values.get("result"), str):
+            return None
+        own = {key: values.pop(key) for key in vars(cls("")) if key != "job" and key in values}
+        return cls(**own, job=values)
+
 
 class Journal:
-    """The file `superres.jsonl` in a folder of results. Several threads may write."""
+    """The file `name` in a folder of results. Several threads may write."""
 
-    def __init__(self, folder: Path) -> None:
-        self.path = folder / NAME
+    def __init__(self, folder: Path, name: str) -> None:
+        self.path = folder / name
         self._turn = threading.Lock()
         self._made: dict[str, list[Made]] = {}  # by result, in the order of the lines
         check_target(self.path, overwrite=True)
@@ -72,7 +79,7 @@ class Journal:
         except OSError as error:
             raise RunError(f"Cannot read {self.path}: {error.strerror}.", "Check its permissions.") from error
         for line in lines:
-            made = _parsed(line)
+            made = Made.parsed(line)
             if made is not None:
                 self._take(made)
 
@@ -86,7 +93,7 @@ class Journal:
 
     def add(self, made: Made) -> None:
         """Write down a result, at once. Raises RunError when that fails."""
-        line = json.dumps(asdict(made), allow_nan=False).encode()
+        line = made.line()
         with self._turn:
             self._take(made)
             try:
@@ -101,12 +108,3 @@ class Journal:
         # A line that tells its result by the size alone holds while it is the last one.
         older = [line for line in self._made.get(made.result, []) if line.result_sha256]
         self._made[made.result] = [*older, made]
-
-
-def _parsed(line: bytes) -> Made | None:
-    """A line as it was written; None for one that is torn or someone else's."""
-    try:
-        values: Any = json.loads(line)
-        return Made(**values) if isinstance(values, Mapping) and isinstance(values.get("result"), str) else None
-    except (ValueError, TypeError, RecursionError):
-        return None

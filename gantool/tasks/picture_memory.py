@@ -1,8 +1,8 @@
-"""How much memory a network that enlarges needs."""
+"""How much memory a network needs for a picture, and how much there is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,11 +11,11 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from gantool.family import Enlarges
+from gantool.data.cache import free_memory
 
-PROBE = 32  # pixels of the side of what it is tried on
 # Beside the tensors themselves: work space of oneDNN (measured: up to 1.17 times in all) and of cuDNN.
 MARGIN = {"cpu": 1.25, "cuda": 1.5}
+SHARE = {"cpu": 0.5, "cuda": 0.8}  # of the free memory that a network may take
 
 
 class PeakBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -50,9 +50,21 @@ def _is_gone(reference: StorageWeakRef) -> bool:
     return bool(reference.expired())  # type: ignore[no-untyped-call]
 
 
-def bytes_per_pixel(model: Enlarges, device: torch.device) -> float:
-    """Bytes that enlarging takes for each pixel of the small picture, tried out on a small one."""
-    small = torch.zeros(1, 3, PROBE, PROBE, device=device)
+def peak_per_pixel(network: Callable[[Tensor], Tensor], sample: Tensor) -> float:
+    """Bytes that `network` takes for each pixel of a picture, tried out on `sample`, (1, C, H, W)."""
     with torch.inference_mode(), PeakBytes() as bytes_:
-        model.enlarge(small)
-    return float(MARGIN.get(device.type, 1.5) * max(bytes_.peak, 1) / PROBE**2)
+        network(sample)
+    return float(MARGIN.get(sample.device.type, 1.5) * max(bytes_.peak, 1) / (sample.shape[2] * sample.shape[3]))
+
+
+def room_on(device: torch.device, held: int = 0) -> float:
+    """Bytes that a network may take on `device`; `held` bytes of the machine's memory will have another use."""
+    free: float = free_memory()
+    if device.type == "cuda":
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        free = torch.cuda.mem_get_info(device)[0] + kept
+    elif device.type == "mps":
+        free = torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
+    else:
+        free -= held
+    return SHARE.get(device.type, 0.5) * max(0.0, free)
