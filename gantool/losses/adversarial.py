@@ -55,21 +55,28 @@ class BinaryCrossEntropy:
 
 
 class LeastSquares:
-    """Mao et al. 2017, eq. 9, with a = 0, b = c = 1."""
+    """Mao et al. 2017, eq. 9, with a = 0, b = c = 1.
+
+    Args:
+        weight: of the squares: 1/2 in the paper, 1 in some codes.
+    """
 
     takes_targets = True
 
+    def __init__(self, weight: float = 0.5) -> None:
+        self.weight = weight
+
     def real(self, scores: Tensor, target: Tensor | None = None) -> Tensor:
         """(D - 1)^2 / 2."""
-        return (scores - (1 if target is None else target)).square().mean() / 2
+        return self.weight * (scores - (1 if target is None else target)).square().mean()
 
     def fake(self, scores: Tensor, target: Tensor | None = None) -> Tensor:
         """D^2 / 2."""
-        return (scores if target is None else scores - target).square().mean() / 2
+        return self.weight * (scores if target is None else scores - target).square().mean()
 
     def generator(self, scores: Tensor) -> Tensor:
         """(D - 1)^2 / 2."""
-        return (scores - 1).square().mean() / 2
+        return self.weight * (scores - 1).square().mean()
 
 
 class Hinge:
