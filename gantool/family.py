@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast, runtime_checkable
 
 from gantool.errors import ConfigError
@@ -96,6 +96,33 @@ class FamilySpec:
 
 
 @dataclass(frozen=True)
+class Translation:
+    """What a model that translates pictures takes and gives.
+
+    Attributes:
+        takes, gives: "rgb"; "grey"; or "labels", pictures of few colours, each of which stands for a class.
+        size: (height, width) of the pictures trained on, pixels.
+        fit: how a picture was brought to that size: both sides ("squash"), its width, the height following ("width"),
+            or not at all ("none").
+        bits: of a sample in what is given back, 8 or 16.
+        palette: the colours of labels that are given back, as (red, green, blue) of 0 to 255, where they are known.
+    """
+
+    takes: Literal["rgb", "grey", "labels"] = "rgb"
+    gives: Literal["rgb", "grey", "labels"] = "rgb"
+    size: tuple[int, int] = (256, 256)
+    fit: Literal["squash", "width", "none"] = "squash"
+    bits: Literal[8, 16] = 8
+    palette: tuple[tuple[int, int, int], ...] = ()
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> Translation:
+        """From what `dataclasses.asdict` made of one, be it through JSON."""
+        size, palette = plain["size"], plain["palette"]
+        return cls(**{**plain, "size": tuple(size), "palette": tuple(map(tuple, palette))})
+
+
+@dataclass(frozen=True)
 class DataShape:
     """What a model must know of its data before it sees any.
 
@@ -105,6 +132,7 @@ class DataShape:
         classes: how many there are; 0 for pictures without labels.
         count: how many pictures there are.
         given: channels of the picture that another one is made from; 0 where none is.
+        translation: what is known of both of these pictures.
     """
 
     height: int
@@ -113,10 +141,18 @@ class DataShape:
     classes: int = 0
     count: int = 1
     given: int = 0
+    translation: Translation | None = None
 
-    def plain(self) -> dict[str, int]:
-        """What `DataShape(**plain)` needs: the size, and what is not at its default."""
-        return {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
+    def plain(self) -> dict[str, Any]:
+        """For JSON, and for `DataShape.of`: the size, and what is not at its default."""
+        found = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
+        return found if self.translation is None else {**found, "translation": asdict(self.translation)}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> DataShape:
+        """From what `plain` gave, be it through JSON."""
+        known = plain.get("translation")
+        return cls(**{**plain, "translation": None if known is None else Translation.of(known)})
 
 
 # --- capabilities: a command asks for one of these, never for a family's name -------------------------------
@@ -336,27 +372,6 @@ class Enlarges(Protocol):
     def enlarge(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) in [-1, 1] to (N, 3, factor H, factor W), about in [-1, 1]."""
         ...
-
-
-@dataclass(frozen=True)
-class Translation:
-    """What a model that translates pictures takes and gives.
-
-    Attributes:
-        takes, gives: "rgb"; "grey"; or "labels", pictures of few colours, each of which stands for a class.
-        size: (height, width) of the pictures trained on, pixels.
-        fit: how a picture was brought to that size: both sides ("squash"), its width, the height following ("width"),
-            or not at all ("none").
-        bits: of a sample in what is given back, 8 or 16.
-        palette: the colours of labels that are given back, as (red, green, blue) of 0 to 255, where they are known.
-    """
-
-    takes: Literal["rgb", "grey", "labels"] = "rgb"
-    gives: Literal["rgb", "grey", "labels"] = "rgb"
-    size: tuple[int, int] = (256, 256)
-    fit: Literal["squash", "width", "none"] = "squash"
-    bits: Literal[8, 16] = 8
-    palette: tuple[tuple[int, int, int], ...] = ()
 
 
 TestMode = Literal["paper", "eval"]

@@ -15,7 +15,7 @@ from importlib import metadata
 from gantool.errors import UsageError
 from gantool.family import FamilySpec
 
-BUILT_IN = ("consingan", "singan", "gan", "dcgan", "cgan", "acgan", "lapgan", "srgan")
+BUILT_IN = ("consingan", "singan", "gan", "dcgan", "cgan", "acgan", "lapgan", "srgan", "pix2pix")
 GROUP = "gantool.families"
 
 

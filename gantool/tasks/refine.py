@@ -76,7 +76,7 @@ def draw_on_top(
     """
     if not isinstance(model, Refines):
         raise UsageError(f"{run.id} draws no pictures level by level.", "Leave --coarse and --from-level out.")
-    shape = DataShape(**run.info["shape"])
+    shape = DataShape.of(run.info["shape"])
     start = _start(model, shape, coarse, from_level, labels[0] if len(labels) == 1 else None)
     sides = list(model.level_sides)[start.level :]
     say(f"Every draw begins with {start.says}, {sides[0]} x {sides[0]} px.")

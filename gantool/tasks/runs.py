@@ -76,7 +76,7 @@ class Run:
         """The model before its first stage, on the device, initialised from the run's seed."""
         from gantool.tasks.parts import kept_parts
 
-        shape, seed = DataShape(**self.info["shape"]), self.settings.seed or 0
+        shape, seed = DataShape.of(self.info["shape"]), self.settings.seed or 0
         return new_model(self.spec, self.config, shape, seed, device, kept_parts(self))
 
     @property

@@ -81,7 +81,7 @@ def tune(
             say(f"Going on with {run.path}")
             return resume(run, device=device, callbacks=callbacks, stop=stop, say=say)
     origins = {**parent.info.get("origins", {}), **{option: f"tuned for {name}" for option in options}}
-    data, shape, preset = parent.info["data"], DataShape(**parent.info["shape"]), parent.info.get("preset")
+    data, shape, preset = parent.info["data"], DataShape.of(parent.info["shape"]), parent.info.get("preset")
     info = first_info(name, preset, settings.seed, str(pick_device(device)), origins, data, shape)
     info["parent"] = {"id": parent.id, "checkpoint": checkpoint}
     if digest is not None:

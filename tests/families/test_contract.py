@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 import gantool
 from gantool import registry
 from gantool.cli.family_command import family_command
-from gantool.data.set_options import SetOptions
+from gantool.data.set_options import PairOptions, SetOptions
 from gantool.engine.model import GanModel
 from gantool.errors import GantoolError, Interrupted
 from gantool.family import (
@@ -36,6 +36,7 @@ from gantool.family import (
     SampleRequest,
     SuperResolveRequest,
     SuperResolves,
+    Translates,
 )
 from gantool.options import option_infos, resolve
 from gantool.tasks.runs import new_model
@@ -90,6 +91,7 @@ def test_tasks_are_the_capabilities_of_the_model(spec):
     model = spec.model_class()
     methods = {"sample": "sample", "animate": "animate", "harmonize": "harmonize", "edit": "edit", "paint": "paint"}
     methods |= {"superres": "super_resolve", "interpolate": "interpolate", "enlarge": "enlarge"}
+    methods |= {"translate": "translate"}
     nothing = {None, GanModel.sample}  # what every model has refuses to draw
     assert set(spec.tasks) == {task for task, method in methods.items() if getattr(model, method, None) not in nothing}
 
@@ -168,12 +170,21 @@ def shape_for(spec, config):
     """Of data that the family trains on."""
     if spec.data == "image":
         return DataShape(180, 240)
-    return DataShape(config.size, config.size, 3, 0 if spec.classes == "unused" else 4, 100)
+    given = 3 if issubclass(spec.config, PairOptions) else 0
+    return DataShape(config.size, config.size, 3, 0 if spec.classes == "unused" else 4, 100, given)
 
 
 @pytest.fixture(scope="module")
 def picture(spec, tmp_path_factory):
-    """A picture, or for a family of sets a folder of two classes."""
+    """A picture, or for a family of sets a folder of two classes, or of pairs side by side."""
+    if issubclass(spec.config, PairOptions):
+        folder, random = tmp_path_factory.mktemp("contract") / "pairs", np.random.default_rng(0)
+        folder.mkdir()
+        for i in range(9):
+            coarse = random.integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            pair = np.concatenate([255 - coarse, coarse], 1)
+            Image.fromarray(pair).resize((80, 36), Image.Resampling.BICUBIC).save(folder / f"{i}.png")
+        return folder
     if spec.data == "set":
         folder, random = tmp_path_factory.mktemp("contract") / "pictures", np.random.default_rng(0)
         for i in range(14):
@@ -271,12 +282,13 @@ def model(trained):
 
 def samples(model, seeds, size=None):
     """What the model draws, or makes of small pictures; a family may refuse a size, and says so."""
-    if isinstance(model, Enlarges):
-        if size is not None:
+    if isinstance(model, Enlarges | Translates):
+        if size is not None and isinstance(model, Enlarges):
             pytest.skip("enlarges any size by its factor")
         random = [torch.Generator().manual_seed(seed) for seed in seeds]
-        small = [torch.rand(1, 3, 9, 7, generator=generator) * 2 - 1 for generator in random]
-        return torch.cat([model.enlarge(picture) for picture in small]).clamp(-1, 1)
+        small = [torch.rand(1, 3, *(size or (9, 7)), generator=generator) * 2 - 1 for generator in random]
+        make = model.enlarge if isinstance(model, Enlarges) else model.translate
+        return torch.cat([make(picture) for picture in small]).clamp(-1, 1)
     try:
         return model.sample(SampleRequest(seeds, size))
     except GantoolError as error:
@@ -413,6 +425,21 @@ def test_any_picture_is_enlarged(spec, model):
     edge = (70 - reach) * factor
     torch.testing.assert_close(model.enlarge(other)[..., :edge], large[..., :edge], rtol=0, atol=1e-6)
     assert not torch.allclose(model.enlarge(other)[..., edge:], large[..., edge:])
+
+
+def test_any_picture_is_translated(spec, model):
+    assert isinstance(model, Translates) == ("translate" in spec.tasks)
+    if "translate" not in spec.tasks:
+        return
+    pictures = torch.rand(2, 3, 33, 50, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    for mode in ("paper", "eval"):
+        made = model.translate(pictures, [3, 4], mode)
+        assert made.shape == (2, 3, 33, 50)
+        assert made.abs().max() <= 1
+        assert not made.requires_grad
+        alone = torch.cat([model.translate(pictures[i : i + 1], [3 + i], mode) for i in range(2)])
+        torch.testing.assert_close(made, alone, rtol=0, atol=1e-5)
+    assert model.translation.size == (model.shape.height, model.shape.width)
 
 
 def test_pictures_that_are_enlarged(spec, model):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Literal
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -92,7 +92,8 @@ class Pix2Pix(GanModel):
         if isinstance(data.data, PairSet):
             indices, _ = data.data.spread(EXAMPLES)
             for kept, pixels in zip((self.truth, self.given), data.data.examples(indices), strict=True):
-                kept.copy_(_bytes(pixels)[torch.arange(EXAMPLES) % len(indices)])
+                levels = torch.from_numpy(pixels.astype(np.float32) * (255 / np.iinfo(pixels.dtype).max)).round()
+                kept.copy_(levels.permute(0, 3, 1, 2)[torch.arange(EXAMPLES) % len(indices)])
 
     def compile_networks(self) -> None:
         """Both."""
@@ -163,20 +164,7 @@ class Pix2Pix(GanModel):
     @property
     def translation(self) -> Translation:
         """What is taken and given."""
-        config, shape = self.config, self.shape
-        fit: Literal["squash", "width", "none"] = "none"
-        if config.preprocess == "resize_and_crop":
-            fit = "squash"
-        elif config.preprocess.startswith("scale_width"):
-            fit = "width"
-        takes, gives = (
-            kind if kind != "auto" else "grey" if channels == 1 else "rgb"
-            for kind, channels in (
-                (config.input_kind, self.generator.inputs),
-                (config.output_kind, self.generator.outputs),
-            )
-        )
-        return Translation(takes, gives, (shape.height, shape.width), fit, config.bits)
+        return self.shape.translation or Translation(size=(self.shape.height, self.shape.width))
 
     @torch.no_grad()
     def translate(self, images: Tensor, seeds: Sequence[int] = (), mode: TestMode = "paper") -> Tensor:
