@@ -244,6 +244,7 @@ def _or(numbers: Mapping[int, object]) -> str:
 
 # What files of weights hold that are taken for those of a generator; the first that fits is named.
 KINDS = (
+    (r"model\.model\.1\.model\..*|model\.\d{1,4}\.conv_block\..*", "a generator of pix2pix or CycleGAN"),
     (r"net\.26\.weight", "the discriminator of leftthomas/SRGAN"),
     (r"conv0_0\.weight|linear1\.weight|conv\d\.weight_orig", "a discriminator of BasicSR or Real-ESRGAN"),
     (r"Mixed_5b\..*|.*Conv2d_1a_3x3.*", "an Inception network"),

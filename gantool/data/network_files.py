@@ -41,6 +41,7 @@ OTHERS = {
     b"\x1f\x8b": "an archive (gzip)",
 }
 EXPORTED = (".onnx", ".pt2")
+LUA = ".t7"
 SHOWN = 4  # names of weights in an error
 
 
@@ -61,7 +62,7 @@ def content_of(path: Path, supported: str) -> tuple[dict[str, Any], str]:
     Raises:
         DataError: no file of weights, unreadable or damaged.
     """
-    _check_is_weights(path)
+    _check_is_weights(path, supported)
     with path.open("rb") as file:
         begin = file.read(9)
     if begin[8:] == b"{":  # the length of a header in JSON comes first
@@ -154,7 +155,7 @@ def filled(make: Callable[[], Network], weights: Mapping[str, Tensor], theirs: M
     Args:
         make: builds the network.
         weights: by our names; counters of batch norm may be missing.
-        theirs: what the file calls them, for the errors.
+        theirs: what the file calls them, for the errors; and what it would call others.
     """
     with torch.device("meta"):  # no memory, no random numbers
         network = make()
@@ -164,7 +165,7 @@ def filled(make: Callable[[], Network], weights: Mapping[str, Tensor], theirs: M
         if name.endswith(COUNTER):
             given.setdefault(name, torch.tensor(0, device="cpu"))
         if name not in given:
-            raise Unfit(f"it lacks {name} (as this program calls it)")
+            raise Unfit(f"it lacks {theirs.get(name, f'{name} (as this program calls it)')}")
         if given[name].shape != slot.shape:
             raise Unfit(f"its {theirs[name]} is {shape_of(given[name])}, not {shape_of(slot)}")
     surplus = sorted(given.keys() - expected.keys())
@@ -193,7 +194,7 @@ def kind_among(kinds: Iterable[tuple[str, str]], names: Iterable[str]) -> str:
     return next((kind for mark, kind in kinds if any(re.fullmatch(mark, name) for name in names)), "")
 
 
-def _check_is_weights(path: Path) -> None:
+def _check_is_weights(path: Path, supported: str) -> None:
     """Name what is no file of weights at all."""
     if path.is_dir():
         files = sorted(p.name for p in path.iterdir() if p.suffix in (".pth", ".pt", ".safetensors", ".tar"))
@@ -213,6 +214,8 @@ def _check_is_weights(path: Path) -> None:
             f"{path} is a network for other programs, which is not read back.",
             "Give the run that it was exported from, its weights, or an export with --format safetensors.",
         )
+    if path.suffix.lower() == LUA:
+        raise DataError(f"{path} is a file of Lua Torch, which is not read.", supported)
     for mark, kind in OTHERS.items():
         if begin.startswith(mark) and begin[8:9] != b"{":
             raise DataError(f"{path} is {kind}.", "Give the file of a network's weights.")
