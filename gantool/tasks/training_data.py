@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 from gantool.data.batches import Batches
 from gantool.data.image import load_picture
 from gantool.data.labelled import open_labelled
+from gantool.data.pair_set import PairSet
+from gantool.data.pairs import open_pairs
 from gantool.data.patches import PatchSet
-from gantool.data.set_options import PatchOptions
+from gantool.data.set_options import PairOptions, PatchOptions
 from gantool.data.single_image import SingleImage
 from gantool.data.training_set import TrainingSet
 from gantool.engine.feed import Feed
@@ -39,9 +41,12 @@ def open_data(
     if spec.data == "image":
         return SingleImage(load_picture(data, background=background))
     world = current_world() if shares_batches(config) else World()
-    source = open_labelled(data, background=background)
     beside = current_world().size  # these share the memory and the cores, whatever they do
     how = {"seed": seed, "rank": world.rank, "world": world.size, "beside": beside, "say": say}
+    if isinstance(config, PairOptions):
+        pairs = open_pairs(data, target=config.target, part=config.part, background=background)
+        return PairSet(pairs, config, background=background, **how)
+    source = open_labelled(data, background=background)
     if isinstance(config, PatchOptions):
         return PatchSet(source, config, **how)
     opened = TrainingSet(source, config, **how)
