@@ -113,7 +113,7 @@ def resolve(
                 near = difflib.get_close_matches(name, known, n=1)
                 did = f"Did you mean `{near[0]}`?" if near else f"Known options: {', '.join(known)}."
                 raise ConfigError(f"There is no option `{raw_name}` (from {origin}).", did)
-            values[name] = None if _means_none(value, known[name].type) else value
+            values[name] = None if _means_none(value, known[name].type) else _choice(value, known[name].type)
             origins[name] = origin
     return Resolved(_validate(config_type, known, values, origins), origins)
 
@@ -124,6 +124,13 @@ def _means_none(value: Any, kind: Any) -> bool:
     parts = typing.get_args(kind)
     choices = [choice for part in (kind, *parts) for choice in typing.get_args(part)]
     return type(None) in parts and "none" not in choices
+
+
+def _choice(value: Any, kind: Any) -> Any:
+    """`value`, as a number where it is the text of one that is a choice, which pydantic compares without converting."""
+    choices = {str(choice): choice for part in (kind, *typing.get_args(kind)) for choice in typing.get_args(part)}
+    chosen = choices.get(value.strip()) if isinstance(value, str) else None
+    return chosen if isinstance(chosen, int) else value
 
 
 def _validate(

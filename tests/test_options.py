@@ -59,6 +59,20 @@ def test_text_becomes_the_type_of_the_option() -> None:
     assert type(config.rate) is float
 
 
+def test_text_of_a_choice_that_is_a_number() -> None:
+    @dataclass(frozen=True, kw_only=True)
+    class Choices:
+        scale: Literal[2, 4] = opt(4, "times")
+        side: Literal[16, 34] | None = opt(None, "pixels")
+        digit: Literal["2", "4"] = opt("4", "text")
+
+    config = resolve(Choices, ("--set", {"scale": "2", "side": " 34", "digit": "2"})).config
+    assert config == Choices(scale=2, side=34, digit="2")
+    for wrong in ("3", "2.0", ""):
+        with pytest.raises(ConfigError, match="it should be 2 or 4"):
+            resolve(Choices, ("--set", {"scale": wrong}))
+
+
 def test_none_is_a_word_where_the_option_cannot_be_none() -> None:
     config = resolve(Config, ("--set", {"norm": "none", "title": "none"})).config
     assert (config.norm, config.title) == ("none", "none")
