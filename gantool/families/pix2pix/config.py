@@ -106,7 +106,7 @@ class Pix2PixConfig(PairOptions):
 
 PRESETS = {
     "paper": Preset(
-        "Isola et al. 2017, as the authors' Torch code: 200 epochs at one rate, G and D updated together",
+        "Isola et al. 2017, as the authors' Torch code: 200 epochs at one rate, updated together",
         {"epochs": 200.0, "decay_epochs": 0.0, "generator_first": True, "halve_d": False, "dropped": "first"},
     ),
     "port": Preset("the PyTorch port: 100 epochs, 100 more with falling rates, D's loss halved"),
