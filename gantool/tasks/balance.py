@@ -6,16 +6,22 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from statistics import fmean, median
+from typing import Any
 
+from gantool.data.set_options import PairOptions
 from gantool.errors import ConfigError
 from gantool.game.options import WITH_TARGETS, GameConfig
 from gantool.options import resolve
 
 EARLY = 200  # steps: until then anything may happen
+EARLY_SHARE = 0.1  # of the steps: until then samples are blurs, alike and easily told from pictures
 WINDOW = 20  # entries of the log that are judged together
 WINS, WON_NO_MORE = 0.98, 0.9  # share of reals and of fakes judged rightly
 LOSES, LOST_NO_MORE = 0.55, 0.6  # the mean of the two shares; 0.5 is guessing
 EXPLODES, EXPLODES_NO_MORE = 100, 30  # times the gradient norm of the beginning
+
+PATCHES = (16, 34, 70, 142, 286)  # sides in pixels that a discriminator of patches may judge
+NARROW = 16  # channels that it should have at least
 
 PLAYERS = {"grad_d": ("discriminator", "lr_d"), "grad_g": ("generator", "lr_g")}
 
@@ -60,15 +66,21 @@ class Balance:
     1-Lipschitz, as Wasserstein's duality wants it (Arjovsky et al. 2017, Sec. 2); and the norms of gradients.
 
     Args:
-        config: of the game, for advice that fits; any other gets general advice.
+        config: of the game, or of a family of pairs, for advice that fits; any other gets general advice.
         farthest: the greatest distance between two pictures, see `gantool.game.model.Game`; None: unknown.
         place: of the game among the levels of a model, for advice; None where the model is one game.
+        steps: of the stage. Of pairs, accuracy is not judged in the first tenth of them, where the pictures are blurs;
+            and for longer after that, since a batch is one pair, of which few patches may be judged.
     """
 
-    def __init__(self, config: object = None, farthest: float | None = None, place: int | None = None) -> None:
+    def __init__(
+        self, config: object = None, farthest: float | None = None, place: int | None = None, steps: int = 0
+    ) -> None:
         self.config = config if isinstance(config, GameConfig) else None
+        self.pairs = config if isinstance(config, PairOptions) else None
         self.farthest, self.place = farthest, place
-        self.alarms = Alarms()
+        self.judged_from = max(EARLY, EARLY_SHARE * steps) if self.pairs else EARLY
+        self.alarms, self.shares = Alarms(), Alarms(2 * WINDOW if self.pairs else 1)
         self.recent: dict[str, deque[float]] = {}
         self.first: dict[str, list[float]] = {}  # gradient norms of the beginning
 
@@ -80,7 +92,7 @@ class Balance:
             self.recent.setdefault(name, deque(maxlen=WINDOW)).append(value)
             if name in PLAYERS and len(first := self.first.setdefault(name, [])) < WINDOW:
                 first.append(value)
-        found = [*self._accuracy(), *self._gradients()]
+        found = [*(self._accuracy() if step > self.judged_from else []), *self._gradients()]
         return found if "acc_real" in metrics else [*found, *self._critic()]
 
     def _window(self, *names: str) -> list[deque[float]] | None:
@@ -93,16 +105,24 @@ class Balance:
             return []
         real, fake = fmean(window[0]), fmean(window[1])
         both, found = (real + fake) / 2, []
-        if self.alarms.judge("discriminator wins", bad=min(real, fake) > WINS, well=min(real, fake) < WON_NO_MORE):
-            text = (
-                f"The discriminator wins: it knows {real:.0%} of the reals and {fake:.0%} of the fakes, and a "
-                f"generator learns little from that. {advice_weaker(self.config, self.place)}"
-            )
+        if self.shares.judge("discriminator wins", bad=min(real, fake) > WINS, well=min(real, fake) < WON_NO_MORE):
+            if self.pairs is None:
+                text = (
+                    f"The discriminator wins: it knows {real:.0%} of the reals and {fake:.0%} of the fakes, and a "
+                    f"generator learns little from that. {advice_weaker(self.config, self.place)}"
+                )
+            else:
+                text = (
+                    f"The discriminator wins: it knows {real:.0%} of the true pairs and {fake:.0%} of the made ones. "
+                )
+                text += f"{won_pairs(self.pairs)} {advice_weaker_on_pairs(self.pairs)}"
             found.append(Finding("discriminator wins", text))
-        if self.alarms.judge("discriminator loses", bad=both < LOSES, well=both > LOST_NO_MORE):
+        if self.shares.judge("discriminator loses", bad=both < LOSES, well=both > LOST_NO_MORE):
+            stronger = advice_stronger_on_pairs(self.pairs) if self.pairs else advice_stronger(self.config, self.place)
+            made = "results" if self.pairs else "samples"
             text = (
-                f"The discriminator guesses: it judges {both:.0%} rightly. Where samples look real, that is the end "
-                f"of the game; where they do not, it is too weak. {advice_stronger(self.config, self.place)}"
+                f"The discriminator guesses: it judges {both:.0%} rightly. Where {made} look real, that is the end "
+                f"of the game; where they do not, it is too weak. {stronger}"
             )
             found.append(Finding("discriminator loses", text))
         return found
@@ -213,12 +233,49 @@ def advice_diverse(config: GameConfig | None, place: int | None = None) -> str:
     )
 
 
+def won_pairs(config: Any) -> str:
+    """What it means for pictures that are made from others, which a distance from the truth teaches as well."""
+    if not getattr(config, "l1", 0):
+        return "There is no L1 to learn from besides, and what the adversarial loss teaches then is little."
+    return (
+        "With pairs that is common: L1 goes on to make the pictures better, but the adversarial gradient carries "
+        "little, so that detail may stay blurred or repeat itself."
+    )
+
+
+def advice_weaker_on_pairs(config: Any) -> str:
+    """Against a discriminator of pairs that wins, by the options that pix2pix has."""
+    lr_d, lr_g, patch, width = (getattr(config, name, 0) for name in ("lr_d", "lr_g", "patch", "width_d"))
+    smaller = max((side for side in PATCHES if side < patch), default=0)
+    return _tries(
+        config,
+        None,
+        lr_d >= lr_g > 0 and f"--lr-d {lr_g / 2:g}",
+        smaller and f"--patch {smaller}",
+        not getattr(config, "spectral_norm", True) and "--spectral-norm",
+        width > NARROW and f"--width-d {width // 2}",
+    )
+
+
+def advice_stronger_on_pairs(config: Any) -> str:
+    """Against a discriminator of pairs that guesses."""
+    lr_d, lr_g, patch, width = (getattr(config, name, 0) for name in ("lr_d", "lr_g", "patch", "width_d"))
+    larger = min((side for side in PATCHES if side > patch), default=0)
+    return _tries(
+        config,
+        None,
+        0 < lr_d <= lr_g and f"--lr-d {2 * lr_g:g}",
+        larger and f"--patch {larger}",
+        width and f"--width-d {2 * width}",
+    )
+
+
 def _alone(config: GameConfig, flags: str) -> str:
     """A penalty, and what it takes: a discriminator whose batch norm does not mix the pictures."""
     return f"{flags} --norm-d none" if getattr(config, "norm_d", "") == "batch" else flags
 
 
-def _tries(config: GameConfig, place: int | None, *flags: str | bool) -> str:
+def _tries(config: GameConfig | PairOptions, place: int | None, *flags: str | bool | int) -> str:
     """Up to four of those flags that do not stand already, and that go with the other options."""
     found = [flag for flag in flags if isinstance(flag, str) and _fits(config, flag)][:4]
     if not found:
@@ -237,7 +294,7 @@ def _values(flags: str) -> dict[str, str]:
     return found
 
 
-def _fits(config: GameConfig, flags: str) -> bool:
+def _fits(config: GameConfig | PairOptions, flags: str) -> bool:
     """Whether the game could be played with these options in place of its own."""
     own = asdict(config)
     if type(config) is GameConfig:  # that of a level, which may be smaller than a run's pictures

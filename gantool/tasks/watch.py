@@ -15,7 +15,7 @@ from gantool.engine.rundir import WATCH, RunDir
 from gantool.errors import GantoolError
 from gantool.family import SampleRequest
 from gantool.metrics.collapse import by_area, coverage, nearest, pair_similarity, thumbnails
-from gantool.tasks.balance import EARLY, Alarms, Balance, Finding, advice_diverse
+from gantool.tasks.balance import EARLY, EARLY_SHARE, Alarms, Balance, Finding, advice_diverse
 
 if TYPE_CHECKING:
     from gantool.engine.model import GanModel
@@ -25,7 +25,6 @@ Pixels = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.int64]
 Reals = Callable[[int], tuple[Pixels, Labels | None]]
 
-EARLY_SHARE = 0.1  # of the steps: until then samples are still alike because they are blurs
 SAMPLES, PAIRS = 64, 64
 MOST_CLASSES = 16  # drawn of a conditional model, so that each has pairs
 LARGEST = 64  # pixels: larger pictures are reduced, which shows whether they are alike no less
@@ -99,7 +98,8 @@ class Watch:
         """The balance of the stage under way, by the options that hold there."""
         if self.balance is None:
             part = self.model.part(progress.stage)
-            self.balance = Balance(getattr(part, "config", None), getattr(part, "farthest", None), part.place)
+            config, farthest = getattr(part, "config", None), getattr(part, "farthest", None)
+            self.balance = Balance(config, farthest, part.place, progress.stage.steps)
         return self.balance
 
     def _check(self, progress: Progress) -> None:

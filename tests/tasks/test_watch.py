@@ -21,9 +21,11 @@ from gantool.engine.trainer import Progress
 from gantool.errors import DataError, UsageError
 from gantool.families.gan.config import GANConfig
 from gantool.families.gan.model import GAN
+from gantool.families.pix2pix.config import Pix2PixConfig
 from gantool.family import DataShape, SampleRequest
 from gantool.game.options import GameConfig
 from gantool.metrics.collapse import coverage, nearest_classes, pair_similarity
+from gantool.nn.patchgan import least_side
 from gantool.tasks.balance import EARLY, WINDOW, Alarms, Balance
 from gantool.tasks.train import train
 from gantool.tasks.watch import SAMPLES, Reals, Watch, _like, _small, _spread
@@ -156,6 +158,54 @@ def test_every_flag_that_is_advised_makes_a_valid_config() -> None:
     assert {flag[2:].replace("-", "_") for flag in flags} <= set(GameConfig.__dataclass_fields__)
     GameConfig(label_smoothing=0.1, spectral_norm=True, diffaugment="color,translation")
     GameConfig(loss="wasserstein", gp=10, lr_d=1e-4)
+
+
+# ---- of pairs ----------------------------------------------------------------------------------------------
+
+WON = {**GOOD, "acc_real": 1.0, "acc_fake": 0.99}
+
+
+def test_a_discriminator_of_pairs_that_wins_is_told_of_late_and_for_what_it_is() -> None:
+    """Not in the first tenth, and after three windows: with one pair a batch, accuracies jump."""
+    balance = Balance(Pix2PixConfig(), steps=80_000)
+    assert feed(balance, WON, 300, start=EARLY + 1) == []
+    assert feed(balance, WON, 2 * WINDOW - 1, start=8_001) == []
+    (finding,) = balance.add(WON, 8_100)
+    assert finding.kind == "discriminator wins"
+    assert finding.text == (
+        "The discriminator wins: it knows 100% of the true pairs and 99% of the made ones. With pairs that is common: "
+        "L1 goes on to make the pictures better, but the adversarial gradient carries little, so that detail may stay "
+        "blurred or repeat itself. In another run, try --lr-d 0.0001, --patch 34, --spectral-norm or --width-d 32."
+    )
+    assert feed(balance, WON, 300, start=8_101) == []
+    alone = Balance(Pix2PixConfig(l1=0, lr_d=1e-4, patch=16, spectral_norm=True, width_d=16))
+    (text,) = (found.text for step in range(201, 300) for found in alone.add(WON, step))
+    assert text.endswith(
+        "There is no L1 to learn from besides, and what the adversarial loss teaches then is little. In another run, "
+        "try another --seed."
+    )
+
+
+def test_lucky_steps_are_no_victory_over_pairs() -> None:
+    """A discriminator that is right in 9 of 10, of four patches a step, is above 98 % in many a window."""
+    balance, lucky, windows = Balance(Pix2PixConfig()), np.random.default_rng(5), 0
+    for step in range(EARLY + 1, EARLY + 6000):
+        right = float((lucky.random(4) < 0.9).mean())
+        assert balance.add({**GOOD, "acc_real": right, "acc_fake": 1.0}, step) == []
+        windows += np.mean(balance.recent["acc_real"]) > 0.98 and len(balance.recent["acc_real"]) == WINDOW
+    assert windows > 5
+
+
+def test_a_discriminator_of_pairs_that_guesses() -> None:
+    balance = Balance(Pix2PixConfig())
+    lost = {**GOOD, "acc_real": 0.5, "acc_fake": 0.5}
+    (text,) = (found.text for step in range(201, 300) for found in balance.add(lost, step))
+    assert "Where results look real" in text
+    assert text.endswith("In another run, try --lr-d 0.0004, --patch 142 or --width-d 128.")
+    # Larger patches need larger pictures.
+    small = Balance(Pix2PixConfig(size=least_side(142) - 1, load_size=64))
+    (text,) = (found.text for step in range(201, 300) for found in small.add(lost, step))
+    assert text.endswith("In another run, try --lr-d 0.0004 or --width-d 128.")
 
 
 def test_alarms() -> None:
