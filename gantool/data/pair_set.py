@@ -20,7 +20,7 @@ from gantool.data.pair_files import PairedPictures, Side
 from gantool.data.pair_kinds import Decided, decide
 from gantool.data.pair_sizes import Size, loaded_size, look_at_sizes, size_remarks, trained_size
 from gantool.data.set_options import PairOptions
-from gantool.data.sides import Fit, fitted, read_side, resized
+from gantool.data.sides import Fit, eight_bits, fitted, read_side, resized
 from gantool.errors import ConfigError, DataError
 from gantool.family import DataShape, Translation
 
@@ -112,8 +112,7 @@ class PairSet(Batches):
     def pictures(self, indices: NDArray[np.int64]) -> Pixels:
         """The truth of each of these pairs, as `examples` has it, (n, H, W, 3) uint8."""
         truth = self.examples(indices)[0]
-        eight = truth if truth.dtype == np.uint8 else ((truth.astype(np.uint32) + 128) // 257).astype(np.uint8)
-        return np.ascontiguousarray(np.broadcast_to(eight, (*eight.shape[:3], 3)))
+        return np.ascontiguousarray(np.broadcast_to(eight_bits(truth), (*truth.shape[:3], 3)))
 
     def examples(self, indices: NDArray[np.int64]) -> Pair:
         """The truth of each of these pairs and what is given, (n, H, W, C) each. Nothing is random.

@@ -68,6 +68,17 @@ def open_pairs(
     return found
 
 
+def parts_in(reference: str | Path) -> tuple[str, ...]:
+    """Which of `PARTS` a folder or a zip of pairs is dealt into; of a CSV none. Raises DataError as `open_pairs`."""
+    path = Path(reference)
+    if is_csv(path) and not path.is_dir():
+        return ()
+    whole = _whole(path)
+    folders = set(whole.folders)
+    below = {name for side in folders & {"A", "B", "a", "b"} for name in whole.inside(side).folders}
+    return tuple(part for part in PARTS if part in folders | below or {f"{part}A", f"{part}B"} <= folders)
+
+
 @dataclass(frozen=True, eq=False)
 class _Part:
     """Some of the pictures of a folder or a zip: those in the folder `prefix` of it ("" or "name/")."""

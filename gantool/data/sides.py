@@ -158,6 +158,11 @@ def _opaque(pixels: Samples, background: Colour) -> Samples:
     return np.rint(deep[..., :-1] * alpha + under * (1 - alpha)).astype(np.uint16)
 
 
+def eight_bits(pixels: Samples) -> NDArray[np.uint8]:
+    """The same as bytes: of 16 bits v becomes round(v / 257)."""
+    return pixels if pixels.dtype == np.uint8 else ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+
+
 # --- sizes ------------------------------------------------------------------------------------------------
 
 
