@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from gantool.tasks.superres import superres
     from gantool.tasks.superres_files import superres_files
     from gantool.tasks.train import resume, train
+    from gantool.tasks.translate import translate
 
 _HOMES = {
     "train": "train",
@@ -48,6 +49,7 @@ _HOMES = {
     "paint": "repaint",
     "superres": "superres",
     "superres_files": "superres_files",
+    "translate": "translate",
     "export": "export",
     "import_run": "import_run",
     "report": "report",
@@ -82,6 +84,7 @@ __all__ = [
     "superres_files",
     "total_answers",
     "train",
+    "translate",
 ]
 
 

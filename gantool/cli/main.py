@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from gantool._version import __version__
-from gantool.cli import apply, data, evaluating, export, importing, repaint, runs, setup, superres, weights
+from gantool.cli import apply, data, evaluating, export, importing, repaint, runs, setup, superres, translate, weights
 from gantool.cli.command import TRAIN, add, remember
 from gantool.cli.ranks import end_when_told, quiet_code
 from gantool.cli.resume import resume
@@ -114,6 +114,7 @@ def build(words: Sequence[str]) -> typer.Typer:
     apply.register(app)
     repaint.register(app)
     superres.register(app)
+    translate.register(app)
     export.register(app)
     data.register(app)
     evaluating.register(app)

@@ -11,7 +11,7 @@ import typer
 from gantool.cli.arguments import DEVICE, OUT, complete_run
 from gantool.cli.command import APPLY, add
 from gantool.cli.one_shot import DEFAULT_FAMILY, FAMILY, LIMIT, PRESET, SETS, TRAINING, Training, run_for
-from gantool.cli.superres_files import enlarge_files
+from gantool.cli.picture_files import carry_out
 from gantool.cli.talk import Result, Talk
 from gantool.errors import DataError, UsageError
 
@@ -80,7 +80,7 @@ def superres(
     max_time: LIMIT = None,
 ) -> Result:
     """Enlarge pictures with a trained network (--model), or one picture with detail learnt from itself."""
-    options = {
+    options: dict[str, Any] = {
         "tile": tile, "overlap": overlap, "format": format, "quality": quality, "workers": workers,
         "overwrite": overwrite, "compare": compare,
     }  # fmt: skip
@@ -93,7 +93,15 @@ def superres(
     if changed:
         what = f"{', '.join(changed)} belong{'s' if len(changed) == 1 else ''} to a model of the picture itself."
         raise UsageError(what, "Leave it out, or leave out --model.")
-    return enlarge_files(talk, picture, to, {**options, "model": model, "scale": scale, "out": out, "device": device})
+    from gantool.tasks.superres_files import superres_files
+
+    options |= {"model": model, "scale": scale, "out": out, "device": device}
+    return carry_out(
+        talk,
+        lambda watch, stop: superres_files(picture, to, **options, say=talk.say, watch=watch, stop=stop),
+        lambda done: {"factor": int(done.model.factor), "scale": done.scale},
+        "Beside bicubic",
+    )
 
 
 def _refuse(picture: Path, options: dict[str, Any]) -> None:

@@ -122,7 +122,7 @@ def _decode(path: Path, image: Image.Image, data: bytes) -> Faithful:
         pixels = pixels if upright else turned(pixels, turn)
     if turn != 1:
         notes.append("turned as its EXIF orientation says")
-    kept = Extras(_fitting(own_profile, pixels), extras.exif, extras.xmp, extras.dpi)
+    kept = Extras(fitting_profile(own_profile, pixels), extras.exif, extras.xmp, extras.dpi)
     return Faithful(np.ascontiguousarray(pixels), kept, tuple(notes))
 
 
@@ -267,7 +267,7 @@ def _extras(image: Image.Image) -> Extras:
     )
 
 
-def _fitting(icc: bytes | None, pixels: Samples) -> bytes | None:
+def fitting_profile(icc: bytes | None, pixels: Samples) -> bytes | None:
     """A profile, if it is one for that many channels: others spoil what programs show."""
     return icc if icc and pixels.shape[2] in _SPACES.get(icc[16:20], ()) else None
 

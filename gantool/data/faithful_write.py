@@ -41,8 +41,10 @@ class Form:
     quality: int | None = None
 
 
-def check_room(name: str, form: Form, height: int, width: int, pixel_bytes: int) -> None:
-    """Refuse what cannot be written, before it is computed; `name` is whose result it is.
+def check_room(
+    name: str, form: Form, height: int, width: int, pixel_bytes: int, smaller: str = "Use a smaller --scale."
+) -> None:
+    """Refuse what cannot be written, before it is computed; `name` is whose result it is, `smaller` a hint.
 
     Raises:
         DataError: more than 2 GiB of pixels, or a side that is longer than the format allows.
@@ -52,7 +54,7 @@ def check_room(name: str, form: Form, height: int, width: int, pixel_bytes: int)
         raise DataError(
             f"{name} would become {width} × {height} pixels, {bytes_ / 1e9:.1f} GB; at most {most / 1e9:.1f} GB is "
             "written.",
-            "Use a smaller --scale.",
+            smaller,
         )
     limit = LONGEST.get(form.kind, most)
     if max(height, width) > limit:

@@ -29,13 +29,19 @@ LASTING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)  # where writing other files
 
 
 class Watch(Protocol):
-    """Told how far it is."""
+    """Told how far it is.
+
+    Attributes:
+        piece: what pictures are done by: "tile", "frame".
+    """
+
+    piece: str
 
     def begin(self, item: Item, number: int, total: int) -> None:
         """Picture `number` (from 1) of `total` is begun."""
 
     def tile(self, done: int, total: int) -> None:
-        """Of the picture under way, so many tiles are done."""
+        """Of the picture under way, so many pieces are done."""
 
     def end(self, item: Item, number: int, total: int) -> None:
         """The network is done with it, or it has failed."""
@@ -43,6 +49,8 @@ class Watch(Protocol):
 
 class Unwatched:
     """Nobody wants to know."""
+
+    piece = "tile"
 
     def begin(self, item: Item, number: int, total: int) -> None:
         """Nothing."""
@@ -112,7 +120,11 @@ class Work(Protocol):
         ...
 
     def make(self, items: Sequence[Item], pictures: Sequence[Faithful], tick: Tick) -> Sequence[Levels]:
-        """The pixels of the results, one for each picture. Raises MemoryShort, RunError."""
+        """What the network makes of each picture. Raises MemoryShort, RunError."""
+        ...
+
+    def finish(self, picture: Faithful, result: Levels) -> tuple[Levels, Extras]:
+        """In a thread: the pixels of a result and what else its file says, of what `make` gave."""
         ...
 
     def form(self, item: Item) -> Form:
@@ -223,7 +235,7 @@ class Line:
             results = work.make([loaded.item for loaded in group], pictures, self.watch.tile)
         for loaded, picture, pixels in zip(group, pictures, results, strict=True):
             self._note(picture.notes)
-            task = pool.submit(self._write, loaded.made, loaded.item, pixels, picture.extras)
+            task = pool.submit(self._write, loaded.made, loaded.item, picture, pixels)
             writing.append((loaded.item, pixels.nbytes, task))
 
     def _read(self, pool: ThreadPoolExecutor, todo: Sequence[Item]) -> Generator[Loaded]:
@@ -251,10 +263,11 @@ class Line:
         except DataError as error:
             return Loaded(item, made, DataError(error.what, error.hint))  # a traceback would keep the file's bytes
 
-    def _write(self, made: Made | None, item: Item, pixels: Levels, extras: Extras) -> list[str]:
+    def _write(self, made: Made | None, item: Item, picture: Faithful, result: Levels) -> list[str]:
         """In a thread: encode and write one result; what could not be kept."""
         job = self.job
         with enough_memory(job.work.smaller):
+            pixels, extras = job.work.finish(picture, result)
             data, notes = encode(pixels, extras, job.work.form(item), item.name)
         try:
             item.result.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gantool.data.faithful import Faithful, load_faithful
+from gantool.data.faithful import Extras, Faithful, load_faithful
 from gantool.data.faithful_write import Form
 from gantool.tasks.picture_levels import Levels, Tick
 from gantool.tasks.picture_names import Item
@@ -51,3 +51,7 @@ class Enlarging:
     def make(self, items: Sequence[Item], pictures: Sequence[Faithful], tick: Tick) -> Sequence[Levels]:
         """The enlarged pixels of each."""
         return [enlarge_picture(picture, self.tiler, self.scale, tick) for picture in pictures]
+
+    def finish(self, picture: Faithful, result: Levels) -> tuple[Levels, Extras]:
+        """As it is."""
+        return result, picture.extras

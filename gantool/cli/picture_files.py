@@ -1,12 +1,11 @@
-"""`gantool superres --model`: pictures and folders enlarged by a trained network, with progress and signals."""
+"""Pictures and folders that a trained network works on: progress, signals, and what is handed back."""
 
 from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gantool.cli.command import words_given
@@ -19,47 +18,58 @@ from gantool.wording import duration
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from gantool.tasks.picture_line import Outcome
     from gantool.tasks.picture_names import Item
-    from gantool.tasks.superres_files import Enlarged
 
 
-def enlarge_files(talk: Talk, picture: Path, to: Path | None, options: dict[str, Any]) -> Result:
-    """Enlarge, and hand back what was made. `options` are those of gantool.tasks.superres_files.superres_files."""
-    from gantool.tasks.superres_files import superres_files
+def carry_out(
+    talk: Talk,
+    work: Callable[[Quiet, Stopper], Outcome],
+    data: Callable[[Any], dict[str, Any]],
+    page: str,
+    one: str = "picture",
+) -> Result:
+    """Have pictures worked on, with progress and signals, and hand back what was made.
 
+    Args:
+        work: does it, and tells the watcher how far it is.
+        data: values of the outcome for --json, beside those that any has.
+        page: what is said before the path of the page that compares.
+        one: what a first Ctrl-C waits for.
+    """
     try:
-        with Stopper(talk.quiet, "picture") as stop, watching(talk) as watch:
-            done = superres_files(picture, to, **options, say=talk.say, watch=watch, stop=stop)
+        with Stopper(talk.quiet, one) as stop, watching(talk) as watch:
+            done = work(watch, stop)
     except KeyboardInterrupt:
         raise Interrupted("Stopped at once.", _go_on()) from None
-    data, several = _data(done), done.plan.folder is not None
+    values, several = {**_data(done), **data(done)}, done.plan.folder is not None
     if several:
         talk.say(_summary(done))
     if done.page is not None:
-        talk.say(f"Beside bicubic: {done.page}")
-    place = str(done.plan.folder if several else done.plan.items[0].result)
+        talk.say(f"{page}: {done.page}")
+    places = [str(done.plan.folder)] if several else [str(item.result) for item in done.plan.items]
     if done.left:
-        raise Failure(Interrupted(f"Stopped: {len(done.left)} of {len(done.plan.items)} are left.", _go_on()), data)
+        left = f"Stopped: {len(done.left)} of {len(done.plan.items)} are left."
+        raise Failure(Interrupted(left, _go_on()), values)
     if done.failed:
-        if done.made or done.skipped:
-            talk.line(place)
-        what = f"{len(done.failed)} of {len(done.plan.items)} pictures could not be enlarged: {_list(done)}."
+        if done.there:
+            talk.line(places[0])
+        failed, total = len(done.failed), len(done.plan.items)
+        what = f"{failed} of {total} pictures could not be {done.plan.naming.done}: {_list(done)}."
         hint = "The same command tries them again."
-        if done.made or done.skipped:
+        if done.there:
             hint = "The others are done; the same command tries these again."
-        raise Failure(GantoolError(what, hint), data)
-    return Result(data, [place])
+        raise Failure(GantoolError(what, hint), values)
+    return Result(values, places)
 
 
 def _go_on() -> str:
     return f"Go on with: {shlex.join(['gantool', *words_given()])}"
 
 
-def _data(done: Enlarged) -> dict[str, Any]:
+def _data(done: Outcome) -> dict[str, Any]:
     return {
         "folder": str(done.plan.root),
-        "factor": int(done.model.factor),
-        "scale": done.scale,
         "files": [str(item.result) for item in done.made],
         "skipped": [str(item.result) for item in done.skipped],
         "failed": [
@@ -71,8 +81,8 @@ def _data(done: Enlarged) -> dict[str, Any]:
     }
 
 
-def _summary(done: Enlarged) -> str:
-    pieces = [f"{len(done.made)} of {len(done.plan.items)} pictures enlarged"]
+def _summary(done: Outcome) -> str:
+    pieces = [f"{len(done.made)} of {len(done.plan.items)} pictures {done.plan.naming.done}"]
     if done.skipped:
         pieces.append(f"{len(done.skipped)} were done already")
     return f"{', '.join(pieces)}: {done.plan.folder}"
@@ -81,7 +91,7 @@ def _summary(done: Enlarged) -> str:
 MOST_LISTED = 20  # pictures that failed, by name; --json has all
 
 
-def _list(done: Enlarged) -> str:
+def _list(done: Outcome) -> str:
     names = [item.name for item, _ in done.failed]
     more = f" and {len(names) - MOST_LISTED} more" if len(names) > MOST_LISTED else ""
     return ", ".join(names[:MOST_LISTED]) + more
@@ -91,13 +101,19 @@ def _list(done: Enlarged) -> str:
 
 
 class Quiet:
-    """Shows nothing."""
+    """Shows nothing.
+
+    Attributes:
+        piece: what pictures are done by; it may be set.
+    """
+
+    piece = "tile"
 
     def begin(self, item: Item, number: int, total: int) -> None:
         """A picture is begun."""
 
     def tile(self, done: int, total: int) -> None:
-        """So many of its tiles are done."""
+        """So many of its pieces are done."""
 
     def end(self, item: Item, number: int, total: int) -> None:
         """It is done."""
@@ -122,7 +138,7 @@ class Lines(Quiet):
             left = ""
             if self._total == 1:
                 left = f"  about {duration((time.monotonic() - self._began) / done * (total - done))} left"
-            self.talk.say(f"{self._where}  tile {done} of {total}{left}")
+            self.talk.say(f"{self._where}  {self.piece} {done} of {total}{left}")
 
     def end(self, item: Item, number: int, total: int) -> None:
         """A line, if it is time for one."""
