@@ -49,6 +49,17 @@ def load_able(found: Run, device: str = "auto", say: Callable[[str], None] = lam
     return model
 
 
+def name_of(reference: object, out: str | Path = DEFAULT_OUT) -> str:
+    """What to call a model in a result: the id of its run, the file of weights, or the class of what was given itself.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    if isinstance(reference, str | Path):
+        return str(reference) if Path(reference).is_file() else open_run(reference, out).id
+    return reference.id if isinstance(reference, Run) else type(reference).__name__
+
+
 def fingerprint(model: object, *facts: object) -> str:
     """What tells this model's results from another's: sha256 of its weights, wherever they are kept, and of `facts`."""
     digest = hashlib.sha256(" ".join([type(model).__name__, *map(str, facts)]).encode())

@@ -17,7 +17,7 @@ from gantool.nn.inference import exact
 from gantool.tasks.evaluate.operands import Count, Operand
 from gantool.tasks.evaluate.options import NETS, EvalOptions
 from gantool.tasks.evaluate.result import Findings
-from gantool.weights.store import Found, find
+from gantool.weights.store import Found, MissingWeights, find
 
 if TYPE_CHECKING:
     from gantool.metrics.lpips import Lpips
@@ -144,6 +144,28 @@ def lpips(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, 
             return {"lpips": network.distance(to_tensor(real.pixels), to_tensor(fake.pixels)).item()}
 
     each_pair(a, b, options, found, count, compare)
+
+
+def lpips_if_there(options: EvalOptions, found: Findings) -> Lpips | None:
+    """The network; or None where its weights are not there, which the protocol says.
+
+    Raises:
+        DataError: weights that were asked for are not there, or not usable.
+    """
+    try:
+        lpips_weights(options)
+    except MissingWeights as error:
+        if options.weights or options.heads:
+            raise
+        found.protocol["lpips"] = not_measured(error)
+        return None
+    return lpips_network(options, found)
+
+
+def not_measured(missing: MissingWeights) -> str:
+    """For the protocol: that a network's weights are not there."""
+    what = missing.what.partition(":")[0]
+    return f"not measured: {what[0].lower()}{what[1:]}, see `gantool weights list`"
 
 
 def lpips_network(options: EvalOptions, found: Findings) -> Lpips:

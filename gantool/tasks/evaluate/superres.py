@@ -17,11 +17,10 @@ from gantool.errors import DataError, UsageError
 from gantool.metrics import psnr_ssim
 from gantool.nn.imresize import imresize
 from gantool.nn.inference import exact
-from gantool.tasks.evaluate.images import lpips_network, lpips_weights
+from gantool.tasks.evaluate.images import lpips_if_there
 from gantool.tasks.evaluate.operands import Count, Say, quiet, silent
 from gantool.tasks.evaluate.options import EvalOptions
 from gantool.tasks.evaluate.result import Evaluation, Findings
-from gantool.weights.store import MissingWeights
 
 if TYPE_CHECKING:
     from gantool.family import Enlarges
@@ -56,7 +55,7 @@ def prepare(
     """Find the set and load LPIPS, as `evaluate_superres` does. Raises DataError as there."""
     said = Findings()
     pairs = find_set(data, scale, small)
-    return Prepared(pairs, _lpips(options or EvalOptions(), said), said)
+    return Prepared(pairs, lpips_if_there(options or EvalOptions(), said), said)
 
 
 def evaluate_superres(
@@ -126,12 +125,9 @@ def _opened(model: str | Path | Run | Enlarges | None, options: EvalOptions, say
 def _named(model: str | Path | Run | Enlarges | None, network: Enlarges, out: Path, hashed: bool) -> dict[str, str]:
     """What was measured, so that it is known again."""
     from gantool.tasks.enlarger import fingerprint
-    from gantool.tasks.runs import Run, open_run
+    from gantool.tasks.opening import name_of
 
-    if isinstance(model, str | Path) and not Path(model).is_file():
-        model = open_run(model, out)
-    name = model.id if isinstance(model, Run) else type(network).__name__ if model is network else str(model)
-    return {"name": name, **({"fingerprint": fingerprint(network)} if hashed else {})}
+    return {"name": name_of(model, out), **({"fingerprint": fingerprint(network)} if hashed else {})}
 
 
 def _by_network(network: Enlarges, options: EvalOptions, say: Say) -> Enlarge:
@@ -150,19 +146,6 @@ def _by_network(network: Enlarges, options: EvalOptions, say: Say) -> Enlarge:
         return large
 
     return enlarge
-
-
-def _lpips(options: EvalOptions, found: Findings) -> Lpips | None:
-    """Its network, or None where its weights are not there, which the protocol says."""
-    try:
-        lpips_weights(options)
-    except MissingWeights as error:
-        if options.weights or options.heads:
-            raise
-        what = error.what.partition(":")[0]
-        found.protocol["lpips"] = f"not measured: {what[0].lower()}{what[1:]}, see `gantool weights list`"
-        return None
-    return lpips_network(options, found)
 
 
 def _measure(ready: Prepared, enlarge: Enlarge | None, options: EvalOptions, found: Findings, count: Count) -> None:
