@@ -60,8 +60,8 @@ class PairSet(Batches):
         """
         options = self.options
         sizes = look_at_sizes(self.source, self.chosen, self.say)
-        self._remarks = size_remarks(sizes)
         height, width = trained_size(sizes, options)
+        self._remarks = size_remarks(sizes)
         usable = [int(self.chosen[index]) for index, _, _ in sizes.each()]
         self.takes, self.gives = (
             decide(side, usable, kind, options.palette, options.bits, self._background)

@@ -102,7 +102,7 @@ def look_at_sizes(
 def _check_some(sizes: Sizes) -> None:
     """Raises DataError where no pair is left."""
     if len(sizes.bad) == len(sizes.names):
-        index, why, hint = sizes.bad[0]
+        index, why, hint = min(sizes.bad)
         count = "The only pair" if len(sizes.names) == 1 else f"None of the {len(sizes.names):,} pairs"
         verb = "cannot" if len(sizes.names) == 1 else "can"
         raise DataError(f"{count} in {sizes.label} {verb} be used ({sizes.names[index]}: {why}).", hint)
@@ -169,7 +169,7 @@ def size_remarks(sizes: Sizes) -> list[str]:
     if odd:
         remarks.append(f"{_pairs(odd)} of an odd width, whose middle column is left out")
     if sizes.bad:
-        names = ", ".join(sizes.names[index] for index, _, _ in sizes.bad[:_NAMED])
+        names = ", ".join(sizes.names[index] for index, _, _ in sorted(sizes.bad)[:_NAMED])
         more = ", ..." if len(sizes.bad) > _NAMED else ""
         remarks.append(f"{_pairs(len(sizes.bad))} cannot be used ({names}{more})")
     return remarks
