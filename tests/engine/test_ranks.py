@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import gantool
-from gantool.data.training_set import TrainingSet
+from gantool.data.batches import Batches
 from gantool.engine import trainer
 from gantool.engine.world import current_world
 from gantool.errors import Interrupted, UsageError
@@ -39,6 +39,7 @@ GAMES = {
     "one at a time": ("dcgan", {"margin": 0.0}),
     "classes": ("cgan", {}),
     "classifier": ("acgan", {"dropout": 0.0, "optimizer": "adam"}),
+    "pairs, dropout": ("pix2pix", {"dropped": "first", "load_size": 40}),
     "fully connected": ("gan", {"dropout": 0.0, "norm_g": "batch"}),
 }
 
@@ -62,13 +63,14 @@ def in_double(work):
             torch.set_default_dtype(torch.float64)
             torch.set_num_threads(1)
             trainer.Context = functools.partial(trainer.Context, dtype=torch.float64)
-            pictures = TrainingSet.next
+            pictures = Batches.next
 
             def doubled(self, device=torch.device("cpu")):
                 batch = pictures(self, device)
-                return replace(batch, images=batch.images.double())
+                given = None if batch.given is None else batch.given.double()
+                return replace(batch, images=batch.images.double(), given=given)
 
-            TrainingSet.next = doubled
+            Batches.next = doubled
             return work(rank)
         except BaseException:
             traceback.print_exc(file=sys.__stderr__)

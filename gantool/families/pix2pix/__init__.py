@@ -14,6 +14,7 @@ SPEC = FamilySpec(
     tasks=("translate",),
     presets=PRESETS,
     model="gantool.families.pix2pix.model:Pix2Pix",
+    importer="gantool.families.pix2pix.official:read_official",
     page="pix2pix.md",
     memory_hint="Lower --batch, --size, --width-g or --width-d.",
     next="gantool translate {run} photo.jpg",

@@ -180,12 +180,15 @@ class Pix2Pix(GanModel):
 
     @property
     def rows(self) -> str:
-        """What `preview` shows."""
+        """What `preview` shows; nothing as long as it was shown no pairs, as one that other code trained."""
+        if not (self.given.any() or self.truth.any()):
+            return ""
         return "Pairs trained on: the input, what the network makes of it, and what it should be."
 
     def preview(self, seeds: Sequence[int] | None = None) -> Tensor:
         """Rows of inputs, outputs and truths, (3 EXAMPLES, C, height, width)."""
-        given, truth = (pictures.float() / 127.5 - 1 for pictures in (self.given, self.truth))
+        like = next(self.generator.parameters())
+        given, truth = (pictures.to(like) / 127.5 - 1 for pictures in (self.given, self.truth))
         made = torch.cat([self.translate(one[None]) for one in given])  # one by one: memory
         colours = max(given.shape[1], truth.shape[1])
         return torch.cat([rows.expand(-1, colours, -1, -1) for rows in (given, made, truth)]).clamp(-1, 1)
