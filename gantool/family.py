@@ -106,6 +106,7 @@ class Translation:
             or not at all ("none").
         bits: of a sample in what is given back, 8 or 16.
         palette: the colours of labels that are given back, as (red, green, blue) of 0 to 255, where they are known.
+        input_palette: the colours by which ids of labels that go in are painted; (): the generic ones.
     """
 
     takes: Literal["rgb", "grey", "labels"] = "rgb"
@@ -114,12 +115,13 @@ class Translation:
     fit: Literal["squash", "width", "none"] = "squash"
     bits: Literal[8, 16] = 8
     palette: tuple[tuple[int, int, int], ...] = ()
+    input_palette: tuple[tuple[int, int, int], ...] = ()
 
     @classmethod
     def of(cls, plain: Mapping[str, Any]) -> Translation:
         """From what `dataclasses.asdict` made of one, be it through JSON."""
-        size, palette = plain["size"], plain["palette"]
-        return cls(**{**plain, "size": tuple(size), "palette": tuple(map(tuple, palette))})
+        palettes = {name: tuple(map(tuple, plain.get(name, ()))) for name in ("palette", "input_palette")}
+        return cls(**{**plain, "size": tuple(plain["size"]), **palettes})
 
 
 @dataclass(frozen=True)

@@ -104,10 +104,12 @@ class PairSet(Batches):
         fits: dict[str, tuple[Size, Fit]] = {
             "resize_and_crop": ((shape.height, shape.width), "squash"),
             "scale_width": ((shape.height, shape.width), "width"),
-            "scale_width_and_crop": ((options.size, options.load_size), "width"),
+            "scale_width_and_crop": ((options.size, options.loaded), "width"),
         }
         size, fit = fits.get(options.preprocess, ((shape.height, shape.width), "none"))
-        return Translation(self.takes.how.kind, self.gives.how.kind, size, fit, options.bits, self.gives.colours)
+        kinds, palette = (self.takes.how.kind, self.gives.how.kind), self.takes.how.palette
+        painted = () if palette is None or palette.name == "generic" else palette.plain
+        return Translation(*kinds, size, fit, options.bits, self.gives.colours, painted)
 
     def pictures(self, indices: NDArray[np.int64]) -> Pixels:
         """The truth of each of these pairs, as `examples` has it, (n, H, W, 3) uint8."""
@@ -138,7 +140,7 @@ class PairSet(Batches):
         options = self.options
         a, b = ("A", "B") if options.direction == "AtoB" else ("B", "A")
         notes = [*self.used(), *self._remarks, f"{a} ({self.takes.says}) becomes {b} ({self.gives.says})"]
-        load, size = options.load_size, options.size
+        load, size = options.loaded, options.size
         first = {"r": f"all squashed to {load} × {load}", "s": f"all {load} wide"}.get(options.preprocess[0], "")
         random = options.crops and not (options.preprocess[0] == "r" and load == size)
         part = f"random parts of {size} × {size}" if random else ""

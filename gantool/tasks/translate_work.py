@@ -13,7 +13,7 @@ from gantool.data.decode import Colour
 from gantool.data.faithful import Extras, Faithful, Samples, decode_faithful, fitting_profile
 from gantool.data.faithful_write import Form, check_room
 from gantool.data.image import read_bytes
-from gantool.data.palette import nearest_ids
+from gantool.data.palette import Palette, nearest_ids
 from gantool.data.sides import Reading, fitted, read_side, resized
 from gantool.family import Translation
 from gantool.tasks.picture_levels import Levels, Tick, luma
@@ -74,7 +74,9 @@ class Manner:
         picture = decode_faithful(path, data)
         if self.translation.takes != "labels":
             return self.prepare(picture)
-        how = Reading("labels", palette=self.habits.colours(), background=self.matte or self.habits.background)
+        known = self.translation.input_palette
+        palette = Palette("training", np.array(known, np.uint8)) if known else self.habits.colours()
+        how = Reading("labels", palette=palette, background=self.matte or self.habits.background)
         return self.prepare(picture, read_side(path, data, how))
 
     def prepare(self, picture: Faithful, colours: Samples | None = None) -> Prepared:

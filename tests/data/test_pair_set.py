@@ -158,12 +158,13 @@ def test_ids_are_painted_and_never_mixed(tmp_path, opened):
     for k in range(3):
         save(noise(30, 40, 3), tmp_path / f"a/{k}.png")
         save(noise(30, 40, top=5), tmp_path / f"b/{k}.png")
-    for palette, of in (("", "generic"), ("cityscapes", "cityscapes"), ("facades", "facades")):
+    for palette, of in (("", "generic"), ("generic", "generic"), ("cityscapes", "cityscapes"), ("facades", "facades")):
         data = opened(tmp_path, direction="BtoA", size=20, load_size=24, palette=palette)
         colours = {tuple(c) for c in open_palette(of).colours[:5].tolist()}
         batch = data.next()
         assert {tuple(c) for c in levels(batch.given).reshape(-1, 3).tolist()} == colours
         assert f"B (labels painted as {of}) becomes A (colour)" in data.notes
+        assert data.translation.input_palette == (() if of == "generic" else open_palette(of).plain)
     assert (data.translation.takes, data.translation.gives, data.translation.palette) == ("labels", "rgb", ())
     data = opened(tmp_path)
     assert data.translation.palette == tuple(map(tuple, generic_colours(np.arange(5)).tolist()))
@@ -278,14 +279,8 @@ def test_transparent_pictures_stand_on_the_background(tmp_path, opened):
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="needs the pictures of ../shared/data")
 def test_cityscapes_and_facades(opened):
-    folders = {
-        "target": str(DATA / "cityscapes/train_label"),
-        "preprocess": "scale_width",
-        "load_size": 128,
-        "limit": 1,
-        "batch": 1,
-    }
-    data = opened(DATA / "cityscapes/train_img", direction="BtoA", **folders)
+    labels, one = str(DATA / "cityscapes/train_label"), {"limit": 1, "batch": 1}
+    data = opened(DATA / "cityscapes/train_img", target=labels, preprocess="scale_width", load_size=128, **one)
     assert "A (colour) becomes B (labels painted as cityscapes)" in data.notes
     given = levels(data.next().images)
     assert given.shape == (1, 64, 128, 3)
@@ -384,10 +379,11 @@ def test_a_picture_turned_after_its_pixels(tmp_path, opened):
 
 def test_options_that_do_not_go_together():
     with pytest.raises(ConfigError, match=r"--load-size 286 is less than --size 512.* Take --load-size 572, or 512"):
-        PairOptions(size=512)
+        PairOptions(size=512, load_size=286)
+    assert [PairOptions(size=size).loaded for size in (128, 256, 512)] == [143, 286, 572]
     with pytest.raises(ConfigError, match="neither side is labels"):
         PairOptions(palette="cityscapes", input_kind="rgb", output_kind="grey")
-    assert PairOptions(size=512, preprocess="crop").crops
+    assert PairOptions(size=512, load_size=286, preprocess="crop").crops
 
 
 # --- whole pictures ---------------------------------------------------------------------------------------
