@@ -112,9 +112,9 @@ def loaded_size(size: Size, options: PairOptions) -> Size:
     """What a picture of `size` (height, width) is brought to before a part of it is cut out, as the authors' PyTorch
     code has it."""
     if options.preprocess == "resize_and_crop":
-        return options.load_size, options.load_size
+        return options.loaded, options.loaded
     if options.preprocess.startswith("scale_width"):
-        return wide(size, options.load_size, options.size if options.crops else 1)
+        return wide(size, options.loaded, options.size if options.crops else 1)
     return size
 
 

@@ -103,7 +103,9 @@ class PairOptions(SetOptions):
     preprocess: Literal["resize_and_crop", "crop", "scale_width", "scale_width_and_crop", "none"] = opt(
         "resize_and_crop", "to --load-size, its width or neither; then a random part of --size", group=DATA
     )
-    load_size: int = opt(286, "side, or width, before the random crop, pixels", group=DATA, ge=4, le=4096)
+    load_size: int | None = opt(
+        None, "side, or width, before the random crop (none: 286 for 256 of --size)", group=DATA, ge=4, le=4096
+    )
     flip: bool = opt(True, "mirror half of the pairs", group=DATA)
     input_kind: Literal["auto", "rgb", "grey", "labels"] = opt(
         "auto", "of what goes in; labels are resized without mixing", group=DATA
@@ -113,13 +115,18 @@ class PairOptions(SetOptions):
     palette: str = opt("", "colours of label ids: cityscapes, facades, generic or a file", group=DATA)
 
     @property
+    def loaded(self) -> int:
+        """Side, or width, before the random crop, pixels: as asked for, or in the published proportion to the crop."""
+        return self.load_size or round(self.size * 286 / 256)
+
+    @property
     def crops(self) -> bool:
         """Whether a random part of a picture is trained on."""
         return self.preprocess.endswith("crop")
 
     def __post_init__(self) -> None:
         """Raises ConfigError for a crop that is larger than what it is cut from, or colours without labels."""
-        if self.preprocess in ("resize_and_crop", "scale_width_and_crop") and self.load_size < self.size:
+        if self.preprocess in ("resize_and_crop", "scale_width_and_crop") and self.loaded < self.size:
             raise ConfigError(
                 f"--load-size {self.load_size} is less than --size {self.size}, the part that is cut out of it.",
                 f"Take --load-size {round(self.size * 286 / 256)}, or {self.size} for no random parts.",

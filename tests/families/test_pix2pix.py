@@ -17,7 +17,7 @@ from gantool.nn.resnet_translator import ResNetTranslator
 from gantool.nn.unet import UNet
 from gantool.options import resolve
 
-SMALL = {"size": 32, "load_size": 36, "width_g": 4, "width_d": 4, "patch": 16, "batch": 2, "steps": 4}
+SMALL = {"size": 32, "width_g": 4, "width_d": 4, "patch": 16, "batch": 2, "steps": 4}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def step(model, stage, index=0, truth=None):
         {"l1": 0.0},
         {"adversarial": 0.0},
         {"precision": "bf16"},
-        {"size": 64, "load_size": 64, "patch": 34, "direction": "BtoA"},
+        {"size": 64, "patch": 34, "direction": "BtoA"},
     ],
     ids=str,
 )

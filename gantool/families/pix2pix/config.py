@@ -116,10 +116,10 @@ PRESETS = {
     ),
     "fast": Preset(
         "for a CPU or for impatience: 128 px, half the channels",
-        {"size": 128, "load_size": 143, "width_g": 32, "width_d": 32, "steps": 12_000},
+        {"size": 128, "width_g": 32, "width_d": 32, "steps": 12_000},
     ),
     "tiny": Preset(
         "for tests: seconds, and no picture worth looking at",
-        {"size": 32, "load_size": 36, "width_g": 4, "width_d": 4, "patch": 16, "batch": 2, "steps": 12},
+        {"size": 32, "width_g": 4, "width_d": 4, "patch": 16, "batch": 2, "steps": 12},
     ),
 }
