@@ -28,5 +28,5 @@ def import_folder(
     from gantool.tasks.import_run import import_run
 
     run = import_run(family, folder, name=name, out=out, say=talk.say)
-    talk.say(f"Next: gantool sample {run.path}")
+    talk.say(f"Next: {run.spec.next.format(run=run.path)}")
     return Result({"run": run.summary()}, [str(run.path)])

@@ -31,6 +31,7 @@ class Imported:
         notes: sentences on what was found, and on what was not and is assumed.
         preset: whose values stand for what the files do not tell.
         of_set: what a model of a set was told of its data; None for a model of one picture.
+        file: of the weights, where a folder was named; its digest tells models from one another.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Imported:
     notes: tuple[str, ...] = ()
     preset: str = "paper"
     of_set: DataShape | None = None
+    file: Path | None = None
 
     @property
     def shape(self) -> DataShape:

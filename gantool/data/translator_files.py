@@ -27,6 +27,8 @@ WORDS = {
     "dropped": ("first", "middle"),
     "upsample": ("transposed", "resize"),
 }
+SIDE = 256  # pixels, of the pictures that the port's networks are trained on unless they are built for others
+LEAST = 64  # networks that halve sides until such a picture is one pixel, or larger, are built for it
 Say = Callable[[str], None]
 
 
@@ -87,8 +89,24 @@ def save_translator(
     save_network(network, network.options, path, told, overwrite=overwrite)
 
 
+def pictures_of(path: Path, network: Translator) -> Translation:
+    """What pictures the network of a file takes and gives.
+
+    Where the file does not say it, channels and the depth of a U-Net tell it, or what the port does by default.
+
+    Raises:
+        DataError: the file says something that no version of this program wrote.
+    """
+    told = translation_in(path)
+    if told is not None:
+        return told
+    takes, gives = ("grey" if channels == 1 else "rgb" for channels in (network.inputs, network.outputs))
+    side = network.multiple if network.multiple >= LEAST else SIDE
+    return Translation(takes, gives, (side, side))  # type: ignore[arg-type]
+
+
 def translation_in(path: Path) -> Translation | None:
-    """What pictures the network of a file takes and gives; None where the file, which `read_translator` reads, is mute.
+    """What pictures the network of a file takes and gives; None where it does not say it.
 
     Raises:
         DataError: it says something that no version of this program wrote.

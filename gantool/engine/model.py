@@ -199,7 +199,7 @@ class GanModel(nn.Module, ABC):
 
     @property
     def rows(self) -> str:
-        """Of a model that does not draw from noise alone: what the rows of its preview are, as a sentence."""
+        """Of a model that does not draw from noise alone: what its preview shows, as a sentence; or nothing."""
         return ""
 
     def preview(self, seeds: Sequence[int] = (0, 1, 2)) -> Tensor:

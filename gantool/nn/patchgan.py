@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from gantool.nn.translator import norm
+from gantool.nn.translator import Options, norm
 
 SLOPE = 0.2
 WIDEST = 8  # times `width`
@@ -24,10 +24,14 @@ class PatchGAN(nn.Module):
         patch: side of a patch in pixels, one of `LAYERS`.
         width: channels of the first layer.
         norm: "batch", "instance" or "none".
+
+    Attributes:
+        options: what to give the class to build the same network again.
     """
 
     def __init__(self, inputs: int, patch: int = 70, width: int = 64, *, norm: str = "batch") -> None:
         super().__init__()
+        self.options: Options = {"inputs": inputs, "patch": patch, "width": width, "norm": norm}
         bias = norm != "batch"
         if not LAYERS[patch]:
             layers = [nn.Conv2d(inputs, width, 1), nn.LeakyReLU(SLOPE), *_layer(width, 2 * width, 1, 1, norm)]

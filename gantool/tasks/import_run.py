@@ -18,7 +18,7 @@ from gantool.engine.devices import enough_memory
 from gantool.engine.rundir import RunDir, now
 from gantool.engine.trainer import Progress, build
 from gantool.errors import ConfigError, DataError, UsageError
-from gantool.family import FamilySpec, SampleRequest
+from gantool.family import DataShape, FamilySpec, SampleRequest, Translates
 from gantool.files import atomic_write
 from gantool.options import Resolved, resolve
 from gantool.settings import Settings
@@ -26,6 +26,8 @@ from gantool.tasks.runs import DEFAULT_OUT, Run, new_model
 from gantool.tasks.train import first_info, write_config
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from gantool.engine.model import GanModel
 
 ORIGIN = "the files"  # of the options that were read
@@ -50,7 +52,7 @@ def import_run(
 
     Args:
         family: its name; see `importing_families`.
-        folder: as the authors' code wrote it; for families of sets, the file of the generator's weights.
+        folder: as the authors' code wrote it; for families of sets, the file of the generator's weights, or its folder.
         name: of the run; None asks the folder.
 
     Raises:
@@ -77,7 +79,7 @@ def import_run(
         raise DataError(f"The model in {folder} is not one of ours: {error.what}", "Import another one.") from error
     with enough_memory(spec.memory_hint):
         model = _filled(spec, options.config, found)
-        if not bool(model.sample(SampleRequest([0])).isfinite().all()):
+        if not bool(_picture(model, found.shape).isfinite().all()):
             raise DataError(f"The model in {folder} draws numbers that are not finite.", "Import another one.")
     run = _write(spec, options, found, model, folder, name or found.name, Path(out), say)
     for note in found.notes:
@@ -101,6 +103,15 @@ def _filled(spec: FamilySpec, config: Any, found: Imported) -> GanModel:
     return model
 
 
+def _picture(model: GanModel, shape: DataShape) -> Tensor:
+    """One that it makes: of noise, or of a grey one."""
+    import torch
+
+    if isinstance(model, Translates):
+        return model.translate(torch.zeros(1, shape.given or shape.channels, shape.height, shape.width))
+    return model.sample(SampleRequest([0]))
+
+
 def _write(
     spec: FamilySpec,
     options: Resolved[Any],
@@ -117,7 +128,7 @@ def _write(
     data = {
         "kind": "imported",
         "path": str(folder.resolve()),
-        "sha256": hashlib.sha256(folder.read_bytes() if picture is None else picture).hexdigest(),
+        "sha256": hashlib.sha256((found.file or folder).read_bytes() if picture is None else picture).hexdigest(),
         **found.shape.plain(),
         "notes": list(found.notes),
         "background": "white",
@@ -138,11 +149,12 @@ def _write(
 
 
 def _finish(directory: RunDir, model: GanModel, seed: int, say: Callable[[str], None]) -> None:
-    """The checkpoint and the preview that a training would have ended with."""
+    """The checkpoint and, where it has pictures to show, the preview that a training would have ended with."""
     import torch
 
     stages = model.stages()
     schedule = [stage.steps for stage in stages]
     state = State(len(stages) - 1, schedule[-1], schedule, stage_end=True)
     save_checkpoint(directory.checkpoints, model, torch.Generator().manual_seed(seed), state)
-    Previews(directory, say).stage_end(Progress(stages, state), model)
+    if model.complete or model.rows:
+        Previews(directory, say).stage_end(Progress(stages, state), model)

@@ -43,7 +43,9 @@ def from_coarse_to_fine(model: GanModel, seeds: Sequence[int], classes: int) -> 
 
 
 def on_real_pictures(model: GanModel) -> list[str]:
-    """What a model draws that does not draw from noise alone, or that lacks coarser levels."""
+    """What a model draws that does not draw from noise alone, or that lacks coarser levels; nothing if it has none."""
+    if not model.rows:
+        return []
     pictures = to_uint8(model.preview())
     height, width = pictures.shape[1:3]
     sheet = contact_sheet(list(pictures), columns=COLUMNS, gap=1)

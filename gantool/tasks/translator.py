@@ -20,8 +20,6 @@ from gantool.tasks import opening
 from gantool.tasks.runs import DEFAULT_OUT, Run
 
 TASK = "translate"
-SIDE = 256  # of the pictures that pix2pix's networks are trained on unless they are built for others
-LEAST = 64  # pixels; networks that halve sides until such a picture is one pixel, or larger, are built for it
 
 
 class FileTranslator(nn.Module):
@@ -86,20 +84,13 @@ def open_translator(
 
 
 def _of_file(path: Path, device: str, say: Callable[[str], None]) -> FileTranslator:
-    from gantool.data.translator_files import read_translator, translation_in
+    from gantool.data.translator_files import pictures_of, read_translator
 
     network = read_translator(path, say)
-    found = translation_in(path) or _assumed(network)
+    found = pictures_of(path, network)
     height, width = found.size
     say(f"{path}: {type(network).__name__}, from {found.takes} to {found.gives}, for pictures of {width} × {height}.")
     return FileTranslator(network.to(pick_device(device)).eval(), found)
-
-
-def _assumed(network: Translator) -> Translation:
-    """What files of the PyTorch port do not say: channels and the depth of a U-Net tell it, or its defaults."""
-    takes, gives = ("grey" if n == 1 else "rgb" for n in (network.inputs, network.outputs))
-    side = network.multiple if network.multiple >= LEAST else SIDE
-    return Translation(takes, gives, (side, side))  # type: ignore[arg-type]
 
 
 def habits_of(reference: str | Path | Run | Translates, out: str | Path = DEFAULT_OUT) -> Habits:

@@ -59,7 +59,7 @@ def test_json(cli, here, official):
         (["import", "singan", "gone"], 1, "data", "There is no folder gone."),
         (["import", "singan", "a.png"], 1, "data", "a.png is a file, not a folder."),
         (["import", "singan", "."], 1, "data", "lacks 0/netG.pth, Zs.pth, reals.pth and NoiseAmp.pth."),
-        (["import", "consingan", "."], 2, "usage", "These do: singan, gan, dcgan."),
+        (["import", "consingan", "."], 2, "usage", "These do: singan, gan, dcgan, pix2pix."),
         (["import", "singn", "."], 2, "usage", "Did you mean singan?"),
         (["import", "singan"], 2, "usage", "Missing argument"),
     ],

@@ -191,7 +191,7 @@ def test_a_family_without_an_importer_names_those_with_one(made: Made, tmp_path:
     error = refused(made[1], tmp_path, "consingan")
     assert isinstance(error, UsageError)
     assert error.what == "ConSinGAN reads no models from elsewhere."
-    assert error.hint == "These do: singan, gan, dcgan."
+    assert error.hint == "These do: singan, gan, dcgan, pix2pix."
     assert "singan" in refused(made[1], tmp_path, "singann").hint
 
 
