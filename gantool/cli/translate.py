@@ -82,8 +82,12 @@ def translate(
             metavar="AtoB|BtoA", help="of --pairs: the left half or the right one (the run's)", rich_help_panel=FILES
         ),
     ] = None,
+    frames: Annotated[
+        bool, typer.Option("--frames", help="of a film: each frame as a PNG, too", rich_help_panel=FILES)
+    ] = False,
     format: Annotated[
-        str | None, typer.Option(metavar="KIND", help="png, tif, webp or jpg", rich_help_panel=FILES)
+        str | None,
+        typer.Option(metavar="KIND", help="png, tif, webp or jpg; films: gif, webp, png, mp4", rich_help_panel=FILES),
     ] = None,
     quality: Annotated[
         int | None, typer.Option(help="1 to 100, of JPEG, which is then kept, and WebP", rich_help_panel=FILES)
@@ -108,13 +112,14 @@ def translate(
     options: dict[str, Any] = {
         "size": size, "restore": restore, "tile": tile, "overlap": overlap, "test_mode": test_mode, "seed": seed,
         "samples": samples, "batch": batch, "snap": snap, "matte": matte, "pairs": pairs, "direction": direction,
-        "format": format, "quality": quality, "workers": workers, "overwrite": overwrite, "compare": compare,
-        "truth": truth, "device": device, "out": out,
+        "frames": frames, "format": format, "quality": quality, "workers": workers, "overwrite": overwrite,
+        "compare": compare, "truth": truth, "device": device, "out": out,
     }  # fmt: skip
 
     def data(done: Translated) -> dict[str, Any]:
         height_width = done.size if isinstance(done.size, str) else f"{done.size[1]}x{done.size[0]}"
-        return {"size": height_width, "test_mode": done.test_mode, "seeds": list(done.seeds)}
+        shown = [str(folder) for folder in done.frames]
+        return {"size": height_width, "test_mode": done.test_mode, "seeds": list(done.seeds), "frames": shown}
 
     return carry_out(
         talk,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 import math
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +34,7 @@ def save_gif(frames: Sequence[Pixels], path: str | Path, fps: float, *, overwrit
     """
     _check_frames(frames, fps)
     check_target(path, overwrite=overwrite)
-    palette = _shared_palette(frames)
+    palette = shared_palette(frames)
     images = [Image.fromarray(np.ascontiguousarray(f)).quantize(palette=palette) for f in frames]
     ends = [round(100 * (index + 1) / min(fps, 50)) for index in range(len(frames))]
     delays = [10 * (end - start) for start, end in zip([0, *ends], ends, strict=False)]
@@ -55,28 +57,53 @@ def save_mp4(frames: Sequence[Pixels], path: str | Path, fps: float, *, overwrit
     """
     _check_frames(frames, fps)
     check_target(path, overwrite=overwrite)
-    program = shutil.which("ffmpeg")
-    if program is None:
+    if shutil.which("ffmpeg") is None:
         return False
-    height, width, _ = frames[0].shape
-    pad = ((0, height % 2), (0, width % 2), (0, 0))
-    size = f"{width + width % 2}x{height + height % 2}"
-    source = ["-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", size, "-framerate", f"{fps:g}"]
-    target = ["-pix_fmt", "yuv420p", "-movflags", "+faststart", "-f", "mp4"]
+    with temporary_video(path) as video:
+        encode_video(frames, f"{fps:g}", video, path)
+        atomic_write(path, video.read_bytes(), overwrite=overwrite, sync=False)
+    return True
+
+
+@contextmanager
+def temporary_video(path: str | Path) -> Iterator[Path]:
+    """Inside, the name of an MP4 file to be, in a folder that goes again; RunError, naming `path`, for a full disk."""
     try:
         with tempfile.TemporaryDirectory(prefix="gantool-") as folder:
-            video, log = Path(folder, "video.mp4"), Path(folder, "log.txt")
-            command = [program, "-hide_banner", "-loglevel", "error", *source, "-i", "-", *target, str(video)]
-            code = _feed(command, (np.pad(frame, pad, "edge").tobytes() for frame in frames), log)
-            if code != 0 or not video.exists():
-                said = log.read_text(errors="replace").strip().splitlines()
-                reason = said[-1].strip().rstrip(".") if said else f"it ended with status {code}"
-                raise RunError(f"ffmpeg could not write {path}: {reason}.", "Write a GIF instead.")
-            data = video.read_bytes()
+            yield Path(folder, "video.mp4")
     except OSError as error:
         raise write_error(path, error) from error
-    atomic_write(path, data, overwrite=overwrite, sync=False)
-    return True
+
+
+def encode_video(frames: Iterable[Pixels], rate: str, video: Path, path: str | Path) -> None:
+    """Write (H, W, 3) uint8 frames of one shape as an MP4, `video`, with ffmpeg, which must be there, one by one.
+
+    Args:
+        rate: frames a second, as a number or a fraction.
+        path: what the file is called in errors.
+
+    Raises:
+        RunError: ffmpeg failed.
+    """
+    given = iter(frames)
+    first = next(given)
+    height, width, _ = first.shape
+    pad = ((0, height % 2), (0, width % 2), (0, 0))
+    size = f"{width + width % 2}x{height + height % 2}"
+    source = ["-f", "rawvideo", "-pixel_format", "rgb24", "-video_size", size, "-framerate", rate]
+    colours = ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-colorspace", "bt709"]  # what players take it for
+    target = ["-pix_fmt", "yuv420p", *colours, "-movflags", "+faststart", "-f", "mp4"]
+    log = video.with_name("log.txt")
+    command = ["ffmpeg", "-hide_banner", "-loglevel", "error", *source, "-i", "-", *target, str(video)]
+    code = _feed(command, (np.pad(frame, pad, "edge").tobytes() for frame in itertools.chain([first], given)), log)
+    if code != 0 or not video.exists():
+        raise RunError(f"ffmpeg could not write {path}: {said_in(log, code)}.", "Write a GIF instead.")
+
+
+def said_in(log: Path, code: int) -> str:
+    """The last thing that ffmpeg said, for people."""
+    said = log.read_text(errors="replace").strip().splitlines()
+    return said[-1].strip().rstrip(".") if said else f"it ended with status {code}"
 
 
 def _feed(command: list[str], chunks: Iterable[bytes], log: Path) -> int:
@@ -98,7 +125,7 @@ def _feed(command: list[str], chunks: Iterable[bytes], log: Path) -> int:
         return process.wait()
 
 
-def _shared_palette(frames: Sequence[Pixels]) -> Image.Image:
+def shared_palette(frames: Sequence[Pixels]) -> Image.Image:
     """A 256-colour palette for all frames, by median cut of a regular sample of their pixels."""
     total = len(frames) * frames[0].shape[0] * frames[0].shape[1]
     every = max(1, total // _PALETTE_PIXELS)

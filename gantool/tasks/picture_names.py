@@ -43,7 +43,7 @@ class Item:
     Attributes:
         name: of the picture within the input, for people.
         source, result: the files.
-        kind: of the result.
+        kind: of the result; of a film its frames'.
         seed: of several results of one picture, which one.
     """
 
@@ -152,8 +152,8 @@ def _one(source: Path, to: Path | None, naming: Naming, wanted: Kind | None, qua
         if wanted is not None and named != wanted:
             raise UsageError(f"{to} is not called like {NAMES[wanted]}.", f"Call it {to.with_suffix(SUFFIX[wanted])}.")
         kind, result = named, to
-    items = tuple(_of_each_seed(Item(printable(str(source)), source, result, kind), naming))
-    _check_apart(items, naming)
+    items = tuple(of_each_seed(Item(printable(str(source)), source, result, kind), naming))
+    check_apart(items, naming)
     return Plan(naming, items, None)
 
 
@@ -162,7 +162,7 @@ def is_folder(to: Path) -> bool:
     return os.path.isdir(to) or str(to).endswith(os.sep) or not to.suffix
 
 
-def _of_each_seed(item: Item, naming: Naming) -> Iterator[Item]:
+def of_each_seed(item: Item, naming: Naming) -> Iterator[Item]:
     """The item, or one for each seed, with that in its result's name."""
     result = item.result
     for seed in naming.seeds:
@@ -186,8 +186,8 @@ def _items(
         both = [printable(name) for name, result in results.items() if result == twice]
         raise UsageError(f"{' and '.join(both)} would both become {printable(twice)}.", "Rename one of them.")
     plain = (Item(printable(name), source / name, folder / results[name], kinds[name]) for name in names)
-    items = tuple(item for each in plain for item in _of_each_seed(each, naming))
-    _check_apart(items, naming)
+    items = tuple(item for each in plain for item in of_each_seed(each, naming))
+    check_apart(items, naming)
     return items
 
 
@@ -200,7 +200,8 @@ def _folders_of_results(source: Path, folder: Path, names: Sequence[str], journa
     return tuple(sorted(found))
 
 
-def _check_apart(items: Sequence[Item], naming: Naming) -> None:
+def check_apart(items: Sequence[Item], naming: Naming) -> None:
+    """Raises UsageError for a result that would take the place of its source."""
     for item in items:
         if os.path.realpath(item.source) == os.path.realpath(item.result):  # a link leads from one to the other, too
             what = f"{item.result} is the picture that is to be {naming.done}."

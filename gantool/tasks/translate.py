@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from gantool.tasks.picture_names import Naming, plan_pictures
 from gantool.tasks.runs import DEFAULT_OUT, Run
 from gantool.tasks.sample import check_seeds, check_size, parse_size
 from gantool.tasks.translate_compare import find_truths, write_page
+from gantool.tasks.translate_film import frames_folder, open_film, plan_film, translate_film
 from gantool.tasks.translate_passes import Passes
 from gantool.tasks.translate_work import Manner, Size, Translating
 from gantool.tasks.translator import fingerprint, habits_of, open_translator
@@ -41,14 +43,14 @@ class Translated(Outcome):
         size: at which: "trained", "own" or (height, width).
         test_mode: how the network was used.
         seeds: of the results of each picture.
-        frames: the folder of single frames, where they were asked for.
+        frames: folders of single frames of a film, where they were asked for.
     """
 
     model: Translates = field(repr=False)
     size: Size
     test_mode: TestMode
     seeds: tuple[int, ...]
-    frames: Path | None = None
+    frames: tuple[Path, ...] = ()
 
 
 def translate(
@@ -69,6 +71,7 @@ def translate(
     direction: str | None = None,
     truth: str | Path | None = None,
     compare: bool = False,
+    frames: bool = False,
     format: str | None = None,
     quality: int | None = None,
     batch: int | None = None,
@@ -80,16 +83,17 @@ def translate(
     watch: Watch | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Translated:
-    """Translate a picture, or all pictures of a folder and of the folders in it, and keep what their files hold.
+    """Translate a picture, a film, or all pictures of a folder and of the folders in it, and keep what files hold.
 
     Alpha, 16 bits, EXIF, XMP, resolution and, between pictures that are seen, colour profile stay; see
     `gantool.data.faithful`. Of a folder, one picture that cannot be translated is told of in the result and the others
     go on; results that are there already, from the same file by the same model in the same way, are skipped. Of a
-    single picture the error is raised.
+    single picture the error is raised. All frames of an animation or a video (which takes ffmpeg) get the same noise;
+    of animations in a folder the first frame is taken.
 
     Args:
         model: a run (path, beginning of its id, `latest`, a Run), a file of weights, or a model itself.
-        source: a picture or a folder.
+        source: a picture, a folder, an animated GIF, WebP or PNG, or a video.
         to: the result's file, or a folder; None: NAME-translated beside `source`.
         size: "trained" (also None): as in training; "own": pictures at their own size; or (height, width), also as
             "500x250", width first.
@@ -105,7 +109,9 @@ def translate(
         direction: which half goes in: "AtoB", the left one; None: as in training.
         truth: a folder of what should come out, named alike, or for one picture a file; for `compare`.
         compare: write a page that shows inputs, outputs and truths.
-        format: "png", "tif", "webp" or "jpg"; None keeps PNG, TIFF and WebP, and makes PNG of all others.
+        frames: of a film, write each frame as a PNG, too, into the folder NAME-frames beside the result.
+        format: "png", "tif", "webp" or "jpg"; None keeps PNG, TIFF and WebP, and makes PNG of all others. Of a film
+            "gif", "webp", "png" or "mp4"; None keeps it, and makes MP4 of videos.
         quality: 1 to 100: of WebP, which else is without loss, and JPEG, which is then kept.
         batch: pictures that go through the network together.
         workers: threads that read and write.
@@ -132,8 +138,15 @@ def translate(
     if truth is not None and pairs:
         raise UsageError("With --pairs the other half is the truth.", "Leave out --truth.")
     source = Path(source)
-    file_mode(source)  # before a model is loaded
-    plan = plan_pictures(source, to, _naming(seeds), format, quality)
+    film = open_film(source) if stat.S_ISREG(file_mode(source)) else None  # before a model is loaded
+    if frames and film is None:
+        raise UsageError("--frames is for animations and videos.", "Leave it out.")
+    if compare and film is not None:
+        raise UsageError("The page that compares is for pictures.", "Leave out --compare, or give a folder of frames.")
+    if film is None:
+        plan = plan_pictures(source, to, _naming(seeds), format, quality)
+    else:
+        plan = plan_film(film, None if to is None else Path(to), _naming(seeds), format, quality)
     truths = {} if truth is None else find_truths(plan, source, Path(truth))
     habits = habits_of(model, out)
     network = model if isinstance(model, Translates) else open_translator(model, out, device, say)
@@ -152,10 +165,15 @@ def translate(
     journal = Journal(plan.folder, JOURNAL) if plan.folder is not None else None
     job = Job(work, overwrite, workers or min(DEFAULT_WORKERS, cores()), journal)
     outcome = Translated(plan, model=network, size=settled, test_mode=test_mode, seeds=seeds)
-    todo = without_done(job, outcome, "model, or made in another way", say)
     keep_freed_memory()  # pictures are of few sizes
     try:
-        Line(job, outcome, say, watch or Unwatched(), stop).run(todo)
+        if film is None:
+            todo = without_done(job, outcome, "model, or made in another way", say)
+            Line(job, outcome, say, watch or Unwatched(), stop).run(todo)
+        else:
+            shown = watch or Unwatched()
+            outcome.frames = tuple(frames_folder(item) for item in plan.items if frames)
+            translate_film(film, work, outcome, frames=frames, overwrite=overwrite, say=say, watch=shown, stop=stop)
     finally:
         keep_freed_memory(False)
     if compare and not outcome.left:
