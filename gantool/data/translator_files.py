@@ -95,14 +95,19 @@ def pictures_of(path: Path, network: Translator) -> Translation:
     Where the file does not say it, channels and the depth of a U-Net tell it, or what the port does by default.
 
     Raises:
-        DataError: the file says something that no version of this program wrote.
+        DataError: pictures that are neither grey nor RGB; or the file says what no version of this program wrote.
     """
-    told = translation_in(path)
-    if told is not None:
-        return told
+    for channels, verb in ((network.inputs, "takes"), (network.outputs, "gives")):
+        if channels not in (1, 3):
+            raise DataError(f"{path} {verb} pictures of {channels} channels.", "Only grey and RGB are translated.")
     takes, gives = ("grey" if channels == 1 else "rgb" for channels in (network.inputs, network.outputs))
     side = network.multiple if network.multiple >= LEAST else SIDE
-    return Translation(takes, gives, (side, side))  # type: ignore[arg-type]
+    told = translation_in(path)
+    if told is None:
+        return Translation(takes, gives, (side, side))  # type: ignore[arg-type]
+    if (told.takes == "grey", told.gives == "grey") != (takes == "grey", gives == "grey"):
+        raise DataError(f"{path} says of its pictures what its weights do not.", "Save it again, or copy it again.")
+    return told
 
 
 def translation_in(path: Path) -> Translation | None:

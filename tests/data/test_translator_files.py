@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gantool.data.enlarger_files import read_enlarger, save_enlarger
-from gantool.data.translator_files import read_judge, read_translator, save_translator, translation_in
+from gantool.data.translator_files import pictures_of, read_judge, read_translator, save_translator, translation_in
 from gantool.data.translator_layouts import port_modules
 from gantool.errors import DataError, RunError
 from gantool.family import Translation
@@ -323,6 +323,27 @@ def test_pictures_that_are_described_in_other_words(tmp_path: Path, told: Any) -
     save_file({"a": torch.zeros(1)}, path, {"gantool": json.dumps({"translation": told})})
     with pytest.raises(DataError, match="in the words of this version"):
         translation_in(path)
+
+
+@pytest.mark.parametrize(
+    ("network", "found"),
+    [
+        (UNet(layers=8, width=1), Translation(size=(256, 256))),
+        (UNet(1, 3, layers=7, width=1), Translation("grey", "rgb", (128, 128))),
+        (UNet(3, 1, layers=5, width=1), Translation("rgb", "grey", (256, 256))),
+        (ResNetTranslator(blocks=1, width=1), Translation(size=(256, 256))),
+    ],
+)
+def test_what_is_assumed_of_pictures(tmp_path: Path, network: Translator, found: Translation) -> None:
+    assert pictures_of(saved(tmp_path, ported(network)), network) == found
+    told = Translation(found.takes, found.gives, (40, 50), "none", 16)
+    save_translator(network, tmp_path / "w.safetensors", told)
+    assert pictures_of(tmp_path / "w.safetensors", network) == told
+    save_translator(network, tmp_path / "w.safetensors", Translation("grey", "grey"), overwrite=True)
+    with pytest.raises(DataError, match="what its weights do not"):
+        pictures_of(tmp_path / "w.safetensors", network)
+    with pytest.raises(DataError, match="takes pictures of 4 channels"):
+        pictures_of(tmp_path / "w.safetensors", UNet(4, 3, layers=2, width=1))
 
 
 @pytest.mark.parametrize("told", ["", "7", "[]", "{", "[" * 100_000, '{"network": "UNet"}'])

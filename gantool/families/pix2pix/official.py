@@ -75,14 +75,13 @@ def read_official(path: Path) -> Imported:
     file = _generator_in(path) if path.is_dir() else path
     notes: list[str] = []
     network = read_translator(file, notes.append)
-    _check_channels(file, network)
+    pictures, (source, told) = pictures_of(file, network), _options_beside(file)
     judged, tensors, missing = two_players(
         file,
         {file.name: file.name.replace(GENERATOR, DISCRIMINATOR, 1)} if GENERATOR in file.name else {},
         network.state_dict(),
         lambda beside: _judge(beside, network, notes.append),
     )
-    pictures, (source, told) = pictures_of(file, network), _options_beside(file)
     values = _values(network, pictures, judged, told)
     return Imported(
         (file.resolve().parent.name if GENERATOR in file.name else "") or file.stem,
@@ -110,13 +109,6 @@ def _generator_in(folder: Path) -> Path:
         f"{folder} has no latest{GENERATOR}.pth.",
         f"Did you mean {' or '.join(others[:4])}?" if others else "Name the generator's file.",
     )
-
-
-def _check_channels(path: Path, network: Translator) -> None:
-    """Refuse pictures that are neither grey nor RGB."""
-    for channels, verb in ((network.inputs, "takes"), (network.outputs, "gives")):
-        if channels not in (1, 3):
-            raise DataError(f"{path} {verb} pictures of {channels} channels.", "Only grey and RGB are read.")
 
 
 def _judge(path: Path, network: Translator, say: Callable[[str], None]) -> tuple[dict[str, Any], dict[str, Tensor]]:
