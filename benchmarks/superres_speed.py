@@ -18,8 +18,7 @@ import argparse
 import copy
 import json
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,11 +30,10 @@ import torch.nn.functional as F
 from PIL import Image, ImageFilter
 from timing import machine
 from torch import Tensor, nn
+from turns import Ours, Ways, best, in_circles
 
 from gantool import registry
-from gantool.data.batches import Batch
-from gantool.engine.devices import device_name, keep_freed_memory, pick_device, synchronize
-from gantool.engine.model import Context
+from gantool.engine.devices import device_name, pick_device
 from gantool.families.srgan.config import SRGANConfig
 from gantool.families.srgan.model import GAME, SRGAN, rate
 from gantool.family import DataShape
@@ -50,24 +48,6 @@ from gantool.tasks.training_data import feed, open_data
 
 NETWORKS: dict[str, Callable[[], Enlarger]] = {"srresnet": SRResNet, "msrresnet": MSRResNet, "rrdb": RRDBNet}
 KEPT = 16  # batches that the plain script holds
-Steps = dict[str, Callable[[], Any]]
-
-
-def best(steps: Steps, device: torch.device, args: argparse.Namespace, n: int) -> dict[str, float]:
-    """Seconds a step of each, in turns; the least of the rounds."""
-    clock = time.process_time if args.processor_time else time.perf_counter
-    times: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(args.rounds):
-        for name, step in steps.items():
-            keep_freed_memory(name in ("gantool", "loader"))  # the C library's defaults, as a plain loop has them
-            step()
-            synchronize(device)
-            start = clock()
-            for _ in range(n):
-                step()
-            synchronize(device)
-            times[name].append((clock() - start) / n)
-    return {name: min(found) for name, found in times.items()}
 
 
 # --- inference --------------------------------------------------------------------------------------------------
@@ -88,7 +68,7 @@ def bytes_of(image: Tensor) -> np.ndarray[Any, Any]:
     return image[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
-def inference_ways(network: Enlarger, pixels: np.ndarray[Any, Any], device: torch.device) -> Steps:
+def inference_ways(network: Enlarger, pixels: np.ndarray[Any, Any], device: torch.device) -> Ways:
     network.to(device)
     tiler = Tiler(network, device)
     out = np.empty((pixels.shape[0] * network.factor, pixels.shape[1] * network.factor, 3), np.uint8)
@@ -102,7 +82,7 @@ def inference_ways(network: Enlarger, pixels: np.ndarray[Any, Any], device: torc
         tiler.enlarge(pixels, out)
         return out
 
-    ways: Steps = {"plain": plain, "gantool": ours}
+    ways: Ways = {"plain": plain, "gantool": ours}
     if device.type == "cpu":
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -190,29 +170,6 @@ class PlainScript:
                 for mean, value in zip(self.average.parameters(), self.g.parameters(), strict=True):
                     mean.mul_(self.config.ema).add_(value, alpha=1 - self.config.ema)
         self.done += 1
-
-
-class Ours:
-    """gantool's train step, which logs every 25th time, as a run does."""
-
-    def __init__(self, model: SRGAN, batches: Iterator[Batch], index: int) -> None:
-        self.model, self.batches, self.done = model, batches, 0
-        stage = model.stages()[index]
-        model.enter(stage)
-        generator = torch.Generator(model.device).manual_seed(0)
-        self.ctx = Context(model.device, generator, stage)
-
-    def step(self) -> None:
-        self.ctx.step, self.ctx.log = self.done, self.done % 25 == 24
-        found = self.model.train_step(self.batches, self.ctx)
-        self.done += 1
-        if self.ctx.log:
-            self.log = {name: float(value) for name, value in found.items()}
-
-
-def in_circles(batches: list[tuple[Tensor, Tensor]]) -> Iterator[Batch]:
-    while True:
-        yield from (Batch(real, None, small) for real, small in batches)
 
 
 def make_pictures(folder: Path, count: int = 12) -> Path:
