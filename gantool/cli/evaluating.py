@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from gantool.cli import choosing, eval_superres
+from gantool.cli import choosing, eval_superres, eval_translate
 from gantool.cli.arguments import DEVICE, OUT
 from gantool.cli.command import MEASURE, add
 from gantool.cli.counting import counting
@@ -68,6 +68,7 @@ def register(app: typer.Typer) -> None:
         add(group, _command(metric), name=metric.name)
     add(group, _stats(), name="stats")
     eval_superres.register(group)
+    eval_translate.register(group)
     choosing.register(group)
     app.add_typer(group, name="eval", rich_help_panel=MEASURE)
 

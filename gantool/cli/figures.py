@@ -34,6 +34,10 @@ def shown(found: Evaluation) -> Iterator[Any]:
         headers = list(dict.fromkeys(key for row in found.pairs for key in row))
         yield ""
         yield table(headers, [[_cell(row.get(key)) for key in headers] for row in found.pairs])
+    if found.classes:
+        yield ""
+        headers = list(found.classes[0])
+        yield table(headers, [[_cell(row[key]) for key in headers] for row in found.classes])
     yield ""
     width = max(10, *map(len, found.protocol))
     for key, value in found.protocol.items():

@@ -1,4 +1,4 @@
-"""PSNR and SSIM in the convention of super-resolution papers (MATLAB's Y, border cut off) and plain."""
+"""PSNR and SSIM in the convention of super-resolution papers (MATLAB's Y, border cut off) and plain; and L1."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def to_y(image: Levels) -> FloatArray:
     """MATLAB's luma (H, W) in 16..235 of an RGB picture (H, W, 3) in 0..255; not rounded. ITU-R BT.601."""
     y: FloatArray = 16 + image.astype(np.float64) @ np.array([65.481, 128.553, 24.966]) / 255
     return y
+
+
+def l1(a: Levels, b: Levels) -> float:
+    """Mean absolute difference over pixels and channels, in units of the peak: 0 for equal pictures, at most 1.
+
+    Args:
+        a, b: as in `psnr`.
+
+    Raises:
+        DataError, ValueError: as in `psnr`.
+    """
+    x1, x2 = _prepare(a, b, 0, y=False)
+    return float(np.abs(x1 - x2).mean() / PEAK)
 
 
 def psnr(a: Levels, b: Levels, *, crop: int = 0, y: bool = False) -> float:

@@ -316,9 +316,9 @@ def scores(run: Run, model: GanModel, source: Data, say: Say) -> list[Callback]:
     """What measures the model while it trains, where that is asked for."""
     found: list[Callback] = []
     if getattr(run.config, "val", ""):
-        from gantool.tasks.evaluate.enlarging import Validation
+        from gantool.tasks.evaluate.validation import Validation
 
-        found.append(Validation(run.dir, model, run.config.val, run.settings.preview_every, say))
+        found.append(Validation(run, model, run.config.val, run.settings.preview_every, say))
     if run.settings.eval:
         from gantool.tasks.evaluate.during import Scores  # brings torchvision and SciPy, which take seconds
 

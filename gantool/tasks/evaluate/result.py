@@ -18,6 +18,7 @@ class Evaluation:
         protocol: what was compared how: network, weights' sha256, layer, numbers of pictures, resize, seed, ...
         pairs: for metrics of pairs, one row each: names of both pictures, and their figures.
         warnings: sentences on what may mislead.
+        classes: of maps of classes, one row for each class.
     """
 
     metric: str
@@ -26,6 +27,7 @@ class Evaluation:
     protocol: dict[str, Any]
     pairs: tuple[dict[str, Any], ...] = ()
     warnings: tuple[str, ...] = ()
+    classes: tuple[dict[str, Any], ...] = ()
 
     @property
     def value(self) -> float:
@@ -42,6 +44,7 @@ class Evaluation:
             "protocol": self.protocol,
             "pairs": [{key: plain(value) for key, value in row.items()} for row in self.pairs],
             "warnings": list(self.warnings),
+            **({"classes": [{k: plain(v) for k, v in row.items()} for row in self.classes]} if self.classes else {}),
         }
 
 

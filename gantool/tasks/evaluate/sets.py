@@ -115,17 +115,67 @@ def fid(a: Operand, b: Operand | None, options: EvalOptions, found: Findings, co
             assert setup is not None
             statistics = _moments(side, setup, count)
         both.append(statistics)
-        if statistics.n is not None and statistics.n < max(FEW, len(statistics.mu)):
-            found.warnings.append(
-                f"{statistics.n:,} pictures of {side.label} are few for FID, which falls with their number: "
-                f"compare with figures of as many only, or use kid."
-            )
+        found.warnings += _few(statistics, side.label)
     if len(both[0].mu) != len(both[1].mu):
         raise DataError(
             f"{a.label} has features of {len(both[0].mu)} numbers, {b.label} of {len(both[1].mu)}.",
             "Use the network, or the --layer, that the statistics were made with.",
         )
     found.values["fid"] = frechet_distance(*both)
+
+
+def _few(statistics: Statistics, label: str) -> list[str]:
+    """The warning that there are few pictures, if so."""
+    if statistics.n is None or statistics.n >= max(FEW, len(statistics.mu)):
+        return []
+    return [
+        f"{statistics.n:,} pictures of {label} are few for FID, which falls with their number: "
+        f"compare with figures of as many only, or use kid."
+    ]
+
+
+class Gathered:
+    """FID of pictures that come one by one, for whoever makes them: no set is held in memory.
+
+    Args:
+        options: see `check_network`.
+
+    Attributes:
+        found: what the protocol says of the network, and warnings.
+
+    Raises:
+        DataError: the network is not there, or not usable.
+    """
+
+    AT_ONCE = 8  # pictures of a set that wait for the network
+
+    def __init__(self, options: EvalOptions) -> None:
+        self.found = Findings()
+        self._setup = _setup(options, self.found)
+        self.found.protocol["ddof"] = self._setup.convention.ddof
+        self._waiting: dict[str, list[Pixels]] = {}
+        self._moments: dict[str, Moments] = {}
+
+    def add(self, name: str, pixels: Pixels) -> None:
+        """One more picture, (H, W, 3), of the set of that name."""
+        waiting = self._waiting.setdefault(name, [])
+        waiting.append(pixels)
+        if len(waiting) == self.AT_ONCE:
+            self._flush(name)
+
+    def distance(self, a: str, b: str) -> float:
+        """Between two sets. Raises DataError where one has less than two pictures."""
+        both = []
+        for name in (a, b):
+            self._flush(name)
+            both.append(self._moments[name].statistics(self._setup.convention.ddof, name=name))
+        self.found.warnings += _few(both[1], f"the {b}s")
+        return frechet_distance(*both)
+
+    def _flush(self, name: str) -> None:
+        for batch in self._setup.network(self._waiting.pop(name, [])):
+            moments = self._moments.setdefault(name, Moments(batch.features.shape[1]))
+            moments.add(batch.features)
 
 
 def _unlike(made: Mapping[str, Any] | None, now: Mapping[str, Any], label: str) -> Iterator[str]:
