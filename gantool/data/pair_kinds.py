@@ -54,9 +54,9 @@ class Decided:
 
 def decide(
     side: Side, indices: Sequence[int], wanted: Kind | Literal["auto"], palette: str, bits: Literal[8, 16],
-    background: Colour,
+    background: Colour, *, labels: bool = True,
 ) -> Decided:  # fmt: skip
-    """How to read a side; "auto" looks at some of its pictures, spread over `indices`.
+    """How to read a side; "auto" looks at some of its pictures, spread over `indices`; without `labels` it finds none.
 
     Labels are files with a palette of which few colours are used, and grey files without loss of few low values
     (255 aside, which usually stands for no class); 16-bit ones of few values. Grey is what has three equal channels.
@@ -69,7 +69,7 @@ def decide(
     chosen = open_palette(palette) if palette else None
     if wanted in ("rgb", "grey"):
         return Decided(Reading(wanted, bits, None, background))
-    seen = _Seen()
+    seen = _Seen(labels)
     errors: list[DataError] = []
     looked = [indices[k] for k in np.unique(np.linspace(0, len(indices) - 1, _LOOKED_AT).astype(int))]
     for index in looked:
@@ -100,8 +100,8 @@ class _Seen:
         pixels: how many were decoded.
     """
 
-    def __init__(self) -> None:
-        self.labels = self.grey = self.exact = True
+    def __init__(self, labels: bool) -> None:
+        self.labels, self.grey, self.exact = labels, True, True
         self.ids: set[int] = set()
         self.codes: set[int] = set()
         self.pixels = 0

@@ -25,7 +25,7 @@ _SHOWN = 8  # folders that an error names
 
 
 def open_pairs(
-    reference: str | Path, *, target: str | Path = "", part: str = "", background: str = "white"
+    reference: str | Path, *, target: str | Path = "", part: str | None = "", background: str = "white"
 ) -> PairedPictures:
     """Pairs of pictures A and B.
 
@@ -34,7 +34,7 @@ def open_pairs(
             folders A and B (or trainA and trainB, ...) of pictures that are named alike (`pair_alike`); or a CSV of
             two columns (`read_pairs`).
         target: folder or zip of B; then `reference` holds A.
-        part: the sub-folder to take, such as "train"; "" takes train where there is one, and else all.
+        part: the sub-folder to take, such as "train"; "" takes train where there is one, and else all; None all.
         background: the colour under transparent pixels.
 
     Raises:
@@ -116,15 +116,15 @@ def _whole(path: Path) -> _Part:
     return found
 
 
-def _in_one(whole: _Part, part: str, remarks: list[str]) -> tuple[Side, Side]:
+def _in_one(whole: _Part, part: str | None, remarks: list[str]) -> tuple[Side, Side]:
     """The pairs of one folder or zip."""
-    found = _sides_in(whole, part)
+    found = _sides_in(whole, part or "")
     if found is not None:
         return _two(*found, part, remarks)
     chosen = _chosen(whole, part, remarks)
     found = _sides_in(chosen, "")
     if found is not None:
-        return _two(*found, "", remarks)
+        return _two(*found, None, remarks)
     remarks.append("A left and B right in each picture")
     return chosen.side(LEFT), chosen.side(RIGHT)
 
@@ -140,12 +140,13 @@ def _sides_in(found: _Part, part: str) -> tuple[_Part, _Part] | None:
     return (found.inside(f"{chosen}A"), found.inside(f"{chosen}B")) if chosen in parts else None
 
 
-def _two(a: _Part, b: _Part, part: str, remarks: list[str]) -> tuple[Side, Side]:
+def _two(a: _Part, b: _Part, part: str | None, remarks: list[str]) -> tuple[Side, Side]:
     """The pairs of two folders: of `part` in those that have one."""
-    part = part.strip("/")
-    if part and part not in a.folders and part not in b.folders and not a.label.endswith(f"{part}A"):
-        raise _no_part(a, part)
-    chosen = [_chosen(one, part if part in one.folders else "", remarks) for one in (a, b)]
+    if part is not None:
+        part = part.strip("/")
+        if part and part not in a.folders and part not in b.folders and not a.label.endswith(f"{part}A"):
+            raise _no_part(a, part)
+    chosen = [_chosen(one, "" if part and part not in one.folders else part, remarks) for one in (a, b)]
     left, right = chosen[0].side(), chosen[1].side()
     pairs, taken = pair_alike(left, right)
     remarks.append(f"A from {left.label}, B from {right.label}")
@@ -155,8 +156,10 @@ def _two(a: _Part, b: _Part, part: str, remarks: list[str]) -> tuple[Side, Side]
     return left.only([i for i, _ in pairs]), right.only([j for _, j in pairs])
 
 
-def _chosen(found: _Part, part: str, remarks: list[str]) -> _Part:
-    """The sub-folder of that name; without a name `train` where there is one, and else all."""
+def _chosen(found: _Part, part: str | None, remarks: list[str]) -> _Part:
+    """The sub-folder of that name; for "" `train` where there is one, and else all, as for None."""
+    if part is None:
+        return found
     part = part.strip("/")
     if not part and "train" not in found.folders:
         return found

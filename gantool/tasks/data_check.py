@@ -21,8 +21,9 @@ FEW = 10
 """Pictures of a class that are too few to learn it."""
 UNBALANCED = 10
 """A class with that many times the pictures of another is a warning."""
+COMMONEST = 5
+"""Sizes that are listed."""
 
-_COMMONEST = 5  # sizes that are listed
 _GROUPS = 100  # of equal pictures, that are listed
 _NAMED = 4  # of one group
 
@@ -55,6 +56,43 @@ class Duplicates:
     names: list[str]
 
 
+@dataclass(frozen=True)
+class SideCheck:
+    """One side of pairs.
+
+    Attributes:
+        where: it was found.
+        kind: what "auto" takes it for: "rgb", "grey" or "labels".
+        says: the same for people.
+        sizes: the commonest, the most frequent first.
+        distinct_sizes: how many sizes there are.
+    """
+
+    where: str
+    kind: str
+    says: str
+    sizes: list[SizeCount]
+    distinct_sizes: int
+
+
+@dataclass(frozen=True)
+class PairCheck:
+    """What was found of pairs.
+
+    Attributes:
+        a, b: their sides.
+        differing: pairs of two sizes.
+        odd: pairs in one picture of an odd width.
+        preprocess: the values of --preprocess by which training brings all to one size.
+    """
+
+    a: SideCheck
+    b: SideCheck
+    differing: int
+    odd: int
+    preprocess: list[str]
+
+
 @dataclass
 class DataCheck:
     """What was found in a set of pictures.
@@ -77,6 +115,7 @@ class DataCheck:
         disagreeing: how many groups have several labels.
         training: what training would do with it, as sentences.
         remarks, warnings: as sentences.
+        pairs: of pairs what is said of them alone; all else is of A and B side by side.
     """
 
     data: str
@@ -98,6 +137,7 @@ class DataCheck:
     training: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    pairs: PairCheck | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
@@ -119,6 +159,14 @@ def check_data(
         ConfigError, DataError: see `open_labelled`; single pictures that cannot be read are part of the result.
     """
     source = open_labelled(reference, background=background)
+    found = look_through(source, count)
+    _warn(found)
+    _training(found, source, size)
+    return found
+
+
+def look_through(source: LabelledPictures, count: Count) -> DataCheck:
+    """Read every picture once: all but the warnings and what training would do."""
     pictures, total = source.pictures, len(source)
     found = DataCheck(pictures.label, source.kind, source.digest(), total, remarks=list(source.remarks))
     usable, marks = np.zeros(total, bool), np.zeros(total, np.uint64)
@@ -135,8 +183,6 @@ def check_data(
     _sizes(found, pictures.sizes)
     _classes(found, source, usable)
     _duplicates(found, source, np.flatnonzero(usable), marks)
-    _warn(found)
-    _training(found, source, size)
     return found
 
 
@@ -147,9 +193,14 @@ def _mark(pixels: NDArray[np.uint8]) -> int:
     return int.from_bytes(hashed.digest(), "big")
 
 
+def listed_sizes(sizes: Counter[tuple[int, int]]) -> list[SizeCount]:
+    """(height, width) and numbers, the most frequent first."""
+    return [SizeCount(width, height, number) for (height, width), number in sizes.most_common()]
+
+
 def _sizes(found: DataCheck, sizes: Counter[tuple[int, int]]) -> None:
-    listed = [SizeCount(width, height, number) for (height, width), number in sizes.most_common()]
-    found.sizes, found.distinct_sizes = listed[:_COMMONEST], len(listed)
+    listed = listed_sizes(sizes)
+    found.sizes, found.distinct_sizes = listed[:COMMONEST], len(listed)
     found.smallest = min(listed, key=lambda size: size.width * size.height, default=None)
     found.largest = max(listed, key=lambda size: size.width * size.height, default=None)
 
