@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gantool.tasks.evaluate.options import EvalOptions
     from gantool.tasks.evaluate.result import Evaluation
     from gantool.tasks.evaluate.superres import evaluate_superres
+    from gantool.tasks.evaluate.translation import evaluate_translation
     from gantool.tasks.export import export
     from gantool.tasks.import_run import import_run
     from gantool.tasks.interpolate import interpolate
@@ -38,6 +39,7 @@ _HOMES = {
     "interpolate": "interpolate",
     "evaluate": "evaluate.measure",
     "evaluate_superres": "evaluate.superres",
+    "evaluate_translation": "evaluate.translation",
     "save_statistics": "evaluate.measure",
     "EvalOptions": "evaluate.options",
     "choice_page": "evaluate.choice",
@@ -69,6 +71,7 @@ __all__ = [
     "edit",
     "evaluate",
     "evaluate_superres",
+    "evaluate_translation",
     "export",
     "harmonize",
     "import_run",

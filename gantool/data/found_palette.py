@@ -16,6 +16,7 @@ FLAT = 16  # levels of a channel that differ within 3x3 pixels, at most: JPEG's 
 CLOSE, APART = 16.0, 40.0  # distance of two classes: in areas of one colour (Cityscapes has 20), and behind JPEG
 RARE, FAINT = 1e-3, 2e-3  # least share of a class in areas of one colour, and in flat ones
 NEAR, COVERED = 8.0, 0.6  # so close to a class is that share of the flat pixels, at least; of photographs a third
+LEAST_FLAT = 0.1  # share of all pixels
 FEW = 64  # colours in all: then each is a class, however rare
 MOST, TRIED = 256, 32  # classes; colours in a row that are none, after which no more are looked for
 
@@ -41,9 +42,10 @@ def find_palette(pictures: Iterable[Pixels], label: str) -> Palette:
         DataError: they do not look like maps of labels.
     """
     every: Counted | None = _NOTHING  # None: too many
-    even, flat = _NOTHING, _NOTHING
+    even, flat, total = _NOTHING, _NOTHING, 0
     for pixels in pictures:
         codes, spread = _codes(pixels), _spread(pixels)
+        total += codes.size
         even, flat = _add(even, codes[spread == 0]), _add(flat, codes[spread <= FLAT])
         if every is not None:
             every = _add(every, codes.ravel())
@@ -56,10 +58,11 @@ def find_palette(pictures: Iterable[Pixels], label: str) -> Palette:
         chosen = _peaks(even, [], CLOSE, RARE)
         chosen += _peaks(flat, chosen, APART, FAINT)
         near = flat[1][_distance(flat[0], chosen) <= NEAR].sum() / max(1, flat[1].sum())
-        if len(chosen) < 2 or near < COVERED:
+        share = flat[1].sum() / total
+        if len(chosen) < 2 or near < COVERED or share < LEAST_FLAT:
             raise DataError(
-                f"{label} does not look like maps of labels: of its flat areas {near:.0%} have one "
-                f"of {len(chosen)} frequent colours.",
+                f"{label} does not look like maps of labels: {share:.0%} of it are flat areas, and {near:.0%} of those "
+                f"have one of {len(chosen)} frequent colours.",
                 _HINT,
             )
     return Palette("auto", _levels(np.array(chosen)).astype(np.uint8))

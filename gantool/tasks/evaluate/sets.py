@@ -173,7 +173,8 @@ class Gathered:
         return frechet_distance(*both)
 
     def _flush(self, name: str) -> None:
-        for batch in self._setup.network(self._waiting.pop(name, [])):
+        waiting = self._waiting.pop(name, [])
+        for batch in self._setup.network(waiting) if waiting else ():
             moments = self._moments.setdefault(name, Moments(batch.features.shape[1]))
             moments.add(batch.features)
 

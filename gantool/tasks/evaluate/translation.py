@@ -266,13 +266,13 @@ def _classes(palette: Palette, matrix: Counts, found: Findings) -> tuple[dict[st
             rows.append(
                 {
                     "class": palette.names[k] if palette.names else str(k), "colour": colour,
-                    "truth": agreement.truth[k] / total, "result": agreement.result[k] / total,
+                    "truth": float(agreement.truth[k] / total), "result": float(agreement.result[k] / total),
                     "accuracy": float(agreement.accuracies[k]), "iou": float(agreement.ious[k]),
                 }
             )  # fmt: skip
     found.protocol["classes"] = {
         "palette": "found in the truths" if palette.name == AUTO else palette.name,
-        "colours": len(palette), "in the truths": sum(row["truth"] > 0 for row in rows),
+        "colours": len(palette), "in the truths": int((agreement.truth > 0).sum()),
     }  # fmt: skip
     found.protocol["accuracy, iou"] = (
         "of the classes of nearest colours, all pixels together; means over classes in the truths (accuracy), or in "
