@@ -24,6 +24,7 @@ WORDS: dict[Kind, str] = {"rgb": "colour", "grey": "grey", "labels": "labels"}
 _LOOKED_AT = 32  # pictures that tell a kind, and a budget
 _PIXELS = 64_000_000
 _FEW = 64  # values of a picture that are ids or a palette's classes, at most
+_OFTEN = 4  # pixels that have the same id, at least, on average
 _HIGHEST = 192  # ids of 8 bits are below it; 255 is where nobody has said the class
 _VOID = 255
 _MOST_DEEP = 256  # values of a 16-bit picture that are ids
@@ -111,8 +112,9 @@ class _Seen:
         header, (path, data) = side.header(index), side.data(index)
         self.pixels += header.height * header.width
         if header.stored == "grey" and header.exact:
-            values = np.unique(side.cut(read_ids(path, data)[..., None]))
-            self.labels = self.labels and _are_ids(values, header)
+            ids = side.cut(read_ids(path, data)[..., None])
+            values = np.unique(ids)
+            self.labels = self.labels and len(values) * _OFTEN <= ids.size and _are_ids(values, header)
             self.ids |= set(values[:65536].tolist())
             return
         pixels = side.cut(read_side(path, data, Reading()))

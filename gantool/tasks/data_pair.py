@@ -316,7 +316,7 @@ def _check_sizes(sizes: Sizes) -> None:
     """Raises DataError where the two of a pair are of two sizes."""
     differing = sizes.differing
     if differing:
-        common = Counter(b for _, b, _ in sizes.each()).most_common(1)[0][0]
+        common = Counter(size for _, size, _ in sizes.each()).most_common(1)[0][0]
         raise DataError(
             f"In {len(differing):,} of {len(sizes.names):,} pairs A and B are of two sizes ({sizes.shown(differing)}).",
             f"Bring B to the size of A with --fit, or both to one with --size {sides_of(common).replace(' × ', 'x')}.",

@@ -84,3 +84,65 @@ def test_options_of_pack(cli, pets):
     assert cli("data", "pack", "pets", "a.tar").code == 2
     assert cli("data", "pack", "pets", "a.zip", "--limit", "0").code == 2
     assert not Path("a.zip").exists()
+
+
+@pytest.fixture
+def pairs(here):
+    """photos/ and maps/: three pairs of 20 × 16 pixels in colour and of ids, of which one is of another size."""
+    random = np.random.default_rng(2)
+    for k in range(3):
+        for folder, pixels in (
+            ("photos", random.integers(0, 256, (16, 20, 3), dtype=np.uint8)),
+            ("maps", random.integers(0, 9, (16, 20 + 5 * (k == 2)), dtype=np.uint8)),
+        ):
+            Path(folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(f"{folder}/{k}_{folder}.png")
+
+
+def test_check_of_pairs(cli, pairs):
+    said = cli("data", "check", "photos", "--target", "maps", "--direction", "BtoA", "--size", "16")
+    assert said.code == 0, said.err
+    lines = said.out.splitlines()
+    assert lines[:7] == [
+        "data      photos (folder)",
+        "pairs     3",
+        "          A from photos, B from maps",
+        "          paired by name without “_photos” and “_maps”",
+        "A         colour, all 20 × 16 px (photos)",
+        "B         labels painted as generic, 2 sizes (maps)",
+        "          20 × 16 px: 2",
+    ]
+    assert "  B (labels painted as generic) becomes A (colour) (--direction)" in lines
+    assert said.err == "Warning: In 1 pair A and B are of two sizes; `gantool data pair --fit` mends that.\n"
+    data = cli("data", "check", "photos", "--target", "maps", "--json").data
+    assert (data["pairs"]["b"]["kind"], data["pairs"]["differing"], data["pictures"]) == ("labels", 1, 3)
+    Path("maps/1_maps.png").unlink()
+    said = cli("data", "check", "photos", "--target", "maps")
+    assert said.code == 1
+    assert "1 of 3 pictures in photos have no partner (1_photos.png)" in said.err
+
+
+def test_pair_prints_the_folder_and_says_what_it_does(cli, pairs):
+    said = cli("data", "pair", "photos", "maps", "-o", "ab")
+    assert said.code == 1
+    assert "In 1 of 3 pairs A and B are of two sizes (2_photos.png: 20 × 16 and 25 × 16)." in said.err
+    said = cli("data", "pair", "photos", "maps", "-o", "ab", "--fit")
+    assert (said.code, said.out) == (0, "ab\n")
+    assert "Note: A is colour, B is labels painted as generic.\n3 pairs.\n" in said.err
+    assert Image.open("ab/2_photos.png").size == (40, 16)
+    assert "3 pairs, 3 of them there already." in cli("data", "pair", "photos", "maps", "-o", "ab", "--fit").err
+    said = cli("data", "pair", "photos", "maps", "-o", "ab", "--size", "8x8")
+    assert said.code == 1
+    assert "exists already, and differs." in said.err
+
+
+def test_options_of_pair(cli, pairs):
+    words = ("--size", "8x6", "--split", "2/1", "--format", "jpg", "--quality", "90", "--seed", "4")
+    said = cli("data", "pair", "photos", "maps", "-o", "ab", *words)
+    assert "JPEG mixes the colours of labels" in said.err
+    assert "3 pairs (2 in train, 1 in val)." in said.err
+    assert sorted(path.suffix for path in Path("ab").rglob("*.*")) == [".jpg"] * 3
+    for wrong in (["--size", "8"], ["--split", "x"], ["--labels", "C"], ["--format", "gif"], ["--quality", "80"]):
+        assert cli("data", "pair", "photos", "maps", "-o", "no", *wrong).code == 2
+    assert cli("data", "pair", "photos", "maps").code == 2
+    assert not Path("no").exists()

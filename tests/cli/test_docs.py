@@ -48,6 +48,7 @@ CALLS = {
     "train --dry-run, of a set": ["train", "acgan", "builtin:digits", "--preset", "tiny", "--dry-run"],
     "data check": ["data", "check", "set"],
     "data pack": ["data", "pack", "set", "set.zip"],
+    "data pair": ["data", "pair", "set/cat", "set/cat", "--to", "pairs", "--split", "1/1"],
     "sample, animate, interpolate": ["sample", "RUN", "-n", "1", "--to", "drawn"],
     "harmonize, edit": ["harmonize", "--background", "a.png", "b.png", "--preset", "tiny"],
     "paint": ["paint", "--background", "a.png", "b.png", "--preset", "tiny"],
