@@ -12,6 +12,7 @@ from gantool.errors import ConfigError, UsageError
 from gantool.families.pix2pix.config import PRESETS, Pix2PixConfig
 from gantool.families.pix2pix.model import EXAMPLES, Pix2Pix
 from gantool.family import DataShape, SampleRequest, Translates
+from gantool.nn.ema import early_decay
 from gantool.nn.patchgan import PatchGAN
 from gantool.nn.resnet_translator import ResNetTranslator
 from gantool.nn.unet import UNet
@@ -62,7 +63,7 @@ def step(model, stage, index=0, truth=None):
         {"loss": "wasserstein", "gp": 10.0, "norm": "instance"},
         {"generator_first": True, "halve_d": False, "dropped": "first"},
         {"l1": 0.0},
-        {"adversarial": 0.0},
+        {"adversarial": 0.0, "ema": 0.9},
         {"precision": "bf16"},
         {"size": 64, "patch": 34, "direction": "BtoA"},
     ],
@@ -167,6 +168,19 @@ def test_without_the_game_it_is_regression():
     assert losses[-1] < 0.5 * losses[0]
     for old, new in zip(before, model.discriminator.parameters(), strict=True):
         assert torch.equal(old, new)
+
+
+def test_the_average_translates():
+    model, stage = build(ema=0.5)
+    weights = [[p.clone() for p in model.generator.parameters()]]
+    for index in range(2):
+        step(model, stage, index)
+        weights.append([p.clone() for p in model.generator.parameters()])
+    assert model.drawing is model.average
+    for first, second, third, found in zip(*weights, model.average.parameters(), strict=True):
+        early = [early_decay(0.5, index) for index in range(2)]
+        expected = early[1] * (early[0] * first + (1 - early[0]) * second) + (1 - early[1]) * third
+        torch.testing.assert_close(found, expected)
 
 
 def test_previews_show_inputs_outputs_and_truths(pairs, tmp_path):

@@ -54,6 +54,8 @@ class Pix2PixConfig(PairOptions):
     conditional: bool = opt(True, "the discriminator sees the input, too (cGAN)", group=NETWORK)
     spectral_norm: bool = opt(False, "spectral normalisation of the discriminator", group=NETWORK)
 
+    ema: float = opt(0.0, "decay of the averaged generator that translates (0.999; 0: none)", group=NETWORK, ge=0, lt=1)
+
     loss: Literal["bce", "lsgan", "hinge", "wasserstein"] = opt("bce", "what the two networks play for", group=LOSS)
     l1: float = opt(100.0, "weight of the L1 distance to the truth (lambda)", group=LOSS, ge=0)
     adversarial: float = opt(1.0, "weight of the adversarial loss; 0 leaves the game out", group=LOSS, ge=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 
@@ -22,6 +23,7 @@ from gantool.game.measures import gradient_norm, seen_right
 from gantool.losses.adversarial import LOSSES, LeastSquares
 from gantool.losses.penalties import gradient_penalty
 from gantool.nn.columns import by_columns
+from gantool.nn.ema import early_decay, update_average
 from gantool.nn.translator import Tested, Translator, drawn
 
 EXAMPLES = 8  # pairs on a preview
@@ -33,6 +35,7 @@ class Pix2Pix(GanModel):
 
     Attributes:
         generator, discriminator: G and D.
+        average: G with the running average of its weights, or None. Where there is one, it translates.
         given, truth: (EXAMPLES, C, height, width) uint8, inputs that previews show, and what should become of them.
     """
 
@@ -45,6 +48,7 @@ class Pix2Pix(GanModel):
         self.config, self.shape = config, shape
         self.generator = make_generator(config, shape)
         self.discriminator = make_discriminator(config, shape)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False) if config.ema else None
         self.loss = GAMES[config.loss]
         self._tested: dict[TestMode, Tested] = {}
         for name, channels in (("given", self.generator.inputs), ("truth", self.generator.outputs)):
@@ -113,7 +117,13 @@ class Pix2Pix(GanModel):
         noise = drawn(self.generator.noise_shapes(*x.shape[-2:]), len(x), ctx.uniform)
         with ctx.autocast():
             fake = self.generator(x, noise)
-        fake = fake.to(y.dtype)  # losses bear no bfloat16
+        found = self._play(x, y, fake.to(y.dtype), ctx)  # losses bear no bfloat16
+        if self.average is not None:
+            update_average(self.average, self.generator, early_decay(self.config.ema, ctx.step))
+        return found
+
+    def _play(self, x: Tensor, y: Tensor, fake: Tensor, ctx: Context) -> Metrics:
+        """Both updates, in the order asked for; or G's alone, where there is no game."""
         if not self.config.adversarial:
             return self._update_generator(x, y, fake, ctx)
         if self.config.generator_first:
@@ -158,8 +168,8 @@ class Pix2Pix(GanModel):
 
     @property
     def drawing(self) -> Translator:
-        """The generator."""
-        return self.generator
+        """The generator that translates: the averaged one, where there is one."""
+        return self.average if self.average is not None else self.generator
 
     @property
     def translation(self) -> Translation:
@@ -170,7 +180,7 @@ class Pix2Pix(GanModel):
     def translate(self, images: Tensor, seeds: Sequence[int] = (), mode: TestMode = "paper") -> Tensor:
         """See `gantool.family.Translates`."""
         if mode not in self._tested:
-            self._tested[mode] = self.generator.tested(mode)
+            self._tested[mode] = self.drawing.tested(mode)
         return self._tested[mode].translate(images, seeds)
 
     @property
