@@ -112,7 +112,8 @@ def _passes(plan: Plan) -> str:
     if plan.spec.data == "image" or batch is None or not plan.stages[0].steps:
         return ""
     seen = plan.stages[0].steps * batch * getattr(plan.stage_options[0], "d_steps", 1)
-    return f", {batch} pictures a batch, {seen / count:,.1f} passes through {count:,} pictures"
+    one = getattr(plan.source, "noun", "picture")
+    return f", {batch} {one}{'' if batch == 1 else 's'} a batch, {seen / count:,.1f} passes through {count:,} {one}s"
 
 
 def stage_table(plan: Plan) -> RenderableType:

@@ -16,12 +16,15 @@ from gantool.cli.talk import Result, Talk
 from gantool.cli.train import Job, train
 from gantool.cli.train_set import train_set
 from gantool.cli.values import parse_duration
+from gantool.data.set_options import PairOptions
 from gantool.errors import ConfigError
 from gantool.family import FamilySpec
 from gantool.options import BASIC, OptionInfo, option_infos
 from gantool.settings import RUN, Settings
 
 _PLAIN = (bool, int, float, str, Path)
+_SET = "folder, class folders, zip, digits (IDX, CSV), .npz, builtin:digits"
+_PAIRS = "folder or zip of pairs A|B, or CSV of two columns; with --target the folder of A"
 
 
 def family_command(spec: FamilySpec) -> Callable[..., Result]:
@@ -68,9 +71,8 @@ def _own_parameters(spec: FamilySpec) -> list[inspect.Parameter]:
         return {"help": text, "rich_help_panel": RUN}
 
     one = Annotated[list[Path], typer.Argument(metavar="PICTURE", help="pictures or folders of them; one run each")]
-    many = Annotated[
-        str, typer.Argument(metavar="DATA", help="folder, class folders, zip, digits (IDX, CSV), .npz, builtin:digits")
-    ]
+    held = _PAIRS if issubclass(spec.config, PairOptions) else _SET
+    many = Annotated[str, typer.Argument(metavar="DATA", help=held)]
     kinds: dict[str, tuple[Any, Any]] = {
         "data": (one if spec.data == "image" else many, inspect.Parameter.empty),
         "preset": (
