@@ -46,6 +46,7 @@ class FamilySpec:
         tasks: what its models can do: the names of the commands that take a run of it.
         task_presets: per task, the preset (on a CPU, elsewhere) of a run that is trained for that task alone.
         task_options: per task, option values that such a run needs whatever the preset.
+        example: what an example trains it on, where that is not what others are trained on.
         next: what is done with a finished run, as a command in which {run} stands for it.
         importer: dotted path "package.module:function" that reads a folder of official weights; see
             gantool.tasks.import_run.
@@ -70,6 +71,7 @@ class FamilySpec:
     task_presets: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     task_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     importer: str = ""
+    example: str = ""
     next: str = "gantool sample {run}"
 
     def preset(self, name: str) -> Preset:
@@ -85,8 +87,8 @@ class FamilySpec:
     @property
     def example_data(self) -> str:
         """What an example trains it on: something that a newcomer has."""
-        if self.data == "image":
-            return "photo.jpg"
+        if self.example or self.data == "image":
+            return self.example or "photo.jpg"
         return "builtin:digits" if self.classes == "needed" else "photos/"
 
     def model_class(self) -> type[GanModel]:

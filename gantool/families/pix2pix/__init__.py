@@ -16,6 +16,7 @@ SPEC = FamilySpec(
     model="gantool.families.pix2pix.model:Pix2Pix",
     importer="gantool.families.pix2pix.official:read_official",
     page="pix2pix.md",
+    example="pairs/",
     memory_hint="Lower --batch, --size, --width-g or --width-d.",
     next="gantool translate {run} photo.jpg",
 )
