@@ -20,6 +20,9 @@ from gantool.errors import DataError
 PARTS = ("train", "val", "test")
 """The folders into which pairs are dealt."""
 
+HELD_OUT = ("val", "test", "train")
+"""Those that are measured on the way, the best first."""
+
 _STEPPED_OVER = {*PARTS, "A", "B", "a", "b"}  # folders that mean something even if they are the only one
 _SHOWN = 8  # folders that an error names
 
@@ -68,15 +71,19 @@ def open_pairs(
     return found
 
 
-def parts_in(reference: str | Path) -> tuple[str, ...]:
-    """Which of `PARTS` a folder or a zip of pairs is dealt into; of a CSV none. Raises DataError as `open_pairs`."""
+def first_part(reference: str | Path, wanted: Sequence[str]) -> str:
+    """The first of some of `PARTS` that a folder or a zip of pairs is dealt into, or "".
+
+    Raises:
+        DataError: as `open_pairs`.
+    """
     path = Path(reference)
     if is_csv(path) and not path.is_dir():
-        return ()
+        return ""
     whole = _whole(path)
     folders = set(whole.folders)
     below = {name for side in folders & {"A", "B", "a", "b"} for name in whole.inside(side).folders}
-    return tuple(part for part in PARTS if part in folders | below or {f"{part}A", f"{part}B"} <= folders)
+    return next((part for part in wanted if part in folders | below or {f"{part}A", f"{part}B"} <= folders), "")
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from sklearn.metrics import accuracy_score, jaccard_score
 
 import gantool
 from gantool.cli import main as command
-from gantool.data.pairs import parts_in
+from gantool.data.pairs import HELD_OUT, first_part
 from gantool.errors import DataError, RunError
 from gantool.family import Translation
 from gantool.metrics.batches import Features
@@ -124,7 +124,9 @@ def test_parts(tmp_path: Path) -> None:
     """test before val before train; that of training is warned of."""
     for k, part in enumerate(("train", "test", "val")):
         save_pairs(tmp_path / "set" / part, PAIRS[k : k + 1])
-    assert parts_in(tmp_path / "set") == ("train", "val", "test")
+    assert first_part(tmp_path / "set", HELD_OUT) == "val"
+    assert first_part(tmp_path / "set", ("other", "train")) == "train"
+    assert first_part(tmp_path / "set" / "test", HELD_OUT) == ""
     values = {}
     for part in (None, "train", "test", "val"):
         found = evaluate_translation(Inverting(), tmp_path / "set", part=part, options=CPU)
@@ -418,6 +420,13 @@ def test_what_cannot_be_measured_on_the_way_costs_nothing_else(tmp_path: Path) -
     assert run.dir.status() == "finished"
     assert run.dir.scores() == []
     assert any("held was not measured: " in sentence for sentence in said)
+
+
+def test_pairs_that_are_not_there_are_missed_before_training(tmp_path: Path) -> None:
+    data = save_pairs(tmp_path / "data", PAIRS)
+    with pytest.raises(DataError, match="There is no file"):
+        gantool.train("pix2pix", data, val=str(tmp_path / "nowhere"), out=tmp_path / "runs", device="cpu", **TINY)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

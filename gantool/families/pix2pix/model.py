@@ -13,6 +13,7 @@ from torch import Tensor
 
 from gantool.data.batches import Batch
 from gantool.data.pair_set import PairSet
+from gantool.data.pairs import HELD_OUT, first_part, open_pairs
 from gantool.engine.feed import Feed
 from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_learning_rates
 from gantool.families.pix2pix.config import Pix2PixConfig
@@ -88,8 +89,10 @@ class Pix2Pix(GanModel):
         }
 
     def check(self) -> None:
-        """Raises ConfigError where pictures are too small for the discriminator."""
+        """Raises ConfigError where pictures are too small for the discriminator, DataError for --val."""
         self.config.check_size(min(self.shape.height, self.shape.width))
+        if self.config.val:
+            open_pairs(self.config.val, part=first_part(self.config.val, HELD_OUT))
 
     def prepare(self, stage: Stage, data: Feed, ctx: Context) -> None:
         """Pairs to show, spread over the set."""

@@ -16,7 +16,7 @@ from gantool.data.faithful import Samples
 from gantool.data.found_palette import find_palette
 from gantool.data.pair_files import Side
 from gantool.data.pair_kinds import decide
-from gantool.data.pairs import open_pairs, parts_in
+from gantool.data.pairs import first_part, open_pairs
 from gantool.data.palette import Palette, open_palette
 from gantool.data.set_options import Kind
 from gantool.data.sides import Reading, eight_bits, fitted
@@ -74,10 +74,7 @@ class HeldPairs:
         skip_bad: bool = False,
     ) -> None:
         self.translation, self.skip_bad = translation, skip_bad
-        if part is None:
-            there = parts_in(data)
-            part = next((name for name in parts if name in there), "")
-        self.part = part
+        self.part = first_part(data, parts) if part is None else part
         self.direction: Literal["AtoB", "BtoA"] = direction or habits.direction
         background = "#{:02x}{:02x}{:02x}".format(*habits.background)
         source = open_pairs(data, target=target, part=self.part, background=background)

@@ -73,9 +73,10 @@ class Validation:
             pictures = superres.prepare(self.data, int(model.factor), options=options)
             return lambda: superres.evaluate_superres(pictures, model, options=options)
         assert isinstance(model, Translates)
+        from gantool.data.pairs import HELD_OUT
         from gantool.tasks.evaluate import translation
         from gantool.tasks.translator import habits_of
 
         habits = habits_of(self.run)
-        pairs = translation.prepare(self.data, model, habits, parts=("val", "test", "train"), options=options)
+        pairs = translation.prepare(self.data, model, habits, parts=HELD_OUT, options=options)
         return lambda: translation.evaluate_translation(model, pairs, fid=False, options=options)
