@@ -18,8 +18,10 @@ from PIL import Image
 
 import gantool
 from gantool import registry
+from gantool.data.translator_layouts import port_modules
 from gantool.errors import Interrupted
 from gantool.nn.msrresnet import MSRResNet
+from gantool.nn.unet import UNet
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
@@ -31,17 +33,31 @@ def commands() -> list[str]:
     return [command for line in lines for command in re.split(r"\s{2,}", line) if command]
 
 
+def as_the_port_names_it(network: UNet) -> dict[str, torch.Tensor]:
+    """The weights of a network as the PyTorch code of pix2pix saves them."""
+    names = port_modules(network)
+    parts = {key: key.rpartition(".") for key in network.state_dict()}
+    return {f"{names[module]}.{kind}": network.state_dict()[key] for key, (module, _, kind) in parts.items()}
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("readme")
     rng = np.random.default_rng(0)
-    for name in ("photos", "held-out"):
+    for name in ("photos", "held-out", "maps"):
         (folder / name).mkdir()
-    for name in ("photo.jpg", "photos/a.jpg", "photos/b.jpg", "held-out/c.png"):
+    maps = [f"maps/{name}.png" for name in "abcdefghij"]
+    for name in (
+        "photo.jpg",
+        *(name.replace("maps", "photos").replace("png", "jpg") for name in maps),
+        "held-out/c.png",
+    ):
         Image.fromarray(rng.integers(0, 255, (33, 36, 3), dtype=np.uint8)).save(folder / name)
     for name in ("animals/cat/a.jpg", "animals/cat/b.jpg", "animals/dog/c.jpg", "animals/dog/d.jpg"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(rng.integers(0, 255, (30, 36, 3), dtype=np.uint8)).save(folder / name)
+    for name in maps:
+        Image.fromarray(rng.integers(0, 255, (40, 38, 3), dtype=np.uint8)).save(folder / name)
     (folder / "samples").mkdir()
     with zipfile.ZipFile(folder / "generated.zip", "w") as archive:
         for name in ("a.png", "b.png"):
@@ -52,6 +68,7 @@ def place(tmp_path_factory) -> Path:
         changed[8:20, 10:24] = 255 - changed[8:20, 10:24] // 2
         Image.fromarray(changed).save(folder / name)
     torch.save({"params": MSRResNet(4, 8, 2).state_dict()}, folder / "weights.pth")  # as BasicSR's files are
+    torch.save(as_the_port_names_it(UNet(layers=5, width=4)), folder / "latest_net_G.pth")
     return folder
 
 
@@ -96,6 +113,7 @@ def test_readme_names_the_commands_people_need() -> None:
         "sample",
         "animate",
         "data",
+        "translate",
         "interpolate",
         "eval",
         "report",
