@@ -22,6 +22,7 @@ from gantool.errors import DataError, UsageError
 from gantool.families.gan.config import GANConfig
 from gantool.families.gan.model import GAN
 from gantool.families.pix2pix.config import Pix2PixConfig
+from gantool.families.pix2pix.model import Pix2Pix
 from gantool.family import DataShape, SampleRequest
 from gantool.game.options import GameConfig
 from gantool.metrics.collapse import coverage, nearest_classes, pair_similarity
@@ -430,6 +431,18 @@ def test_warnings_between_checks_are_logged(run: RunDir) -> None:
     assert entry["total"] == 700
     assert entry["warnings"][0]["kind"] == "discriminator wins"
     assert entry["warnings"][0]["text"] in sentence
+
+
+def test_a_family_of_pairs_is_watched_by_its_own_options(run: RunDir) -> None:
+    """Without pictures that it could draw; and late, by the steps of the stage."""
+    config = Pix2PixConfig(size=16, load_size=18, width_g=2, width_d=2, patch=16)
+    model, said = Pix2Pix(config, DataShape(16, 16, 3, given=3)), list[str]()
+    watching = Watch(run, model, None, said.append)
+    for step in range(25, 4001, 25):
+        watching.step(at(step, 20_000, {"acc_real": 1.0, "acc_fake": 1.0}))
+    (sentence,) = said
+    assert sentence.startswith("Step 3,000: The discriminator wins: it knows 100% of the true pairs")
+    assert sentence.endswith("try --lr-d 0.0001 or --spectral-norm.")
 
 
 def test_twenty_checks_unless_told(run: RunDir) -> None:
