@@ -22,7 +22,9 @@ def export(
     model: Annotated[
         str,
         typer.Argument(
-            metavar="RUN|WEIGHTS", help="a run, or weights of a network that enlarges", autocompletion=complete_run
+            metavar="RUN|WEIGHTS",
+            help="a run, or weights of a network that enlarges or translates",
+            autocompletion=complete_run,
         ),
     ],
     format: Annotated[
@@ -33,19 +35,25 @@ def export(
     size: Annotated[
         str | None, typer.Option("--size", metavar="WxH", help="the only size of pictures that it takes (any)")
     ] = None,
+    test_mode: Annotated[
+        Literal["paper", "eval"] | None,
+        typer.Option("--test-mode", help="of what translates: norms by each picture (paper), or as trained (eval)"),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace the file, if there is one")] = False,
     out: OUT = Path("runs"),
 ) -> Result:
     """Write a trained network for other programs: ONNX, PyTorch's .pt2, or weights alone."""
     from gantool.tasks.export import export as write
 
-    found = write(model, format, to, size=size, overwrite=overwrite, out=out, say=talk.say)
+    found = write(model, format, to, size=size, test_mode=test_mode, overwrite=overwrite, out=out, say=talk.say)
     for kind in ("inputs", "outputs"):
         for name, told in found.about.get(kind, {}).items():
             shape = " x ".join(map(str, told["shape"]))
             talk.say(f"{kind.removesuffix('s').capitalize()} {name}: {shape}, {told['type']}; {told['range']}.")
     for name, multiple in found.about.get("multiples", {}).items():
         talk.say(f"The {name} must be a multiple of {multiple}.")
+    if "dropout" in found.about:
+        talk.say(f"It drops nothing, and its norms are those of --test-mode {found.about['test_mode']}.")
     if found.difference is not None:
         talk.say(f"Tried: it differs from the original by at most {found.difference:.2g}.")
     elif found.format == "onnx":

@@ -59,6 +59,14 @@ def read_translator(path: Path, say: Say = lambda _: None) -> Translator:
     return network
 
 
+def holds_translator(path: Path) -> bool:
+    """Whether `read_translator` is the one to read a file. Raises DataError where it is no file of weights."""
+    content, description = content_of(path, SUPPORTED)
+    if description:
+        return any(f'"{name}"' in description for name in NETWORKS)
+    return any(layout.fits(bare(content)) for layout in GENERATORS)
+
+
 def read_judge(path: Path, say: Say = lambda _: None) -> PatchGAN:
     """The discriminator whose weights a file of the port holds (latest_net_D.pth); as `read_translator`."""
     content, _ = content_of(path, SUPPORTED)

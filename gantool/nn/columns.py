@@ -56,9 +56,10 @@ class ColumnConvTranspose2d(nn.ConvTranspose2d):
 
 def _pays(input: Tensor, places: int, weight: Tensor) -> bool:
     """Whether to compute this way: it was meant (see `by_columns`), and nobody traces the network."""
-    few = len(input) * places <= MOST
+    if torch.compiler.is_compiling():  # before sizes are compared, which an exporter would take as fixed
+        return False
     plain = input.device.type == "cpu" and weight.is_contiguous() and input.dtype == weight.dtype
-    return few and plain and not torch.compiler.is_compiling() and not torch.is_autocast_enabled("cpu")
+    return len(input) * places <= MOST and plain and not torch.is_autocast_enabled("cpu")
 
 
 def by_columns(network: nn.Module, *inputs: Tensor) -> None:

@@ -15,12 +15,25 @@ from safetensors.torch import save
 from gantool import registry
 from gantool._version import __version__
 from gantool.data.enlarger_files import read_enlarger, save_enlarger
+from gantool.data.translator_files import holds_translator, read_translator, save_translator, translation_in
 from gantool.engine.devices import enough_memory
 from gantool.errors import RunError, UsageError
+from gantool.family import TestMode, Translates, Translation
 from gantool.files import atomic_write, check_target, write_error
 from gantool.game.sampling import Sampling
 from gantool.nn.enlarger import Enlarger
-from gantool.tasks.exporters import METADATA, difference, drawing_alone, draws, enlarges, onnx_bytes, pt2_bytes
+from gantool.nn.translator import Translator
+from gantool.tasks.exporters import (
+    METADATA,
+    Traced,
+    difference,
+    drawing_alone,
+    draws,
+    enlarges,
+    onnx_bytes,
+    pt2_bytes,
+    translates,
+)
 from gantool.tasks.runs import DEFAULT_OUT, Run, open_run
 from gantool.tasks.sample import parse_size
 
@@ -31,6 +44,7 @@ FORMATS = ("onnx", "pt2", "safetensors")
 NEEDED = ("onnx", "onnxscript")  # the packages of the extra `export`
 FOLDER = "exports"  # in a run
 MANY = 300  # modules; RRDBNet has 448
+Network = Enlarger | Translator | Sampling
 
 
 @dataclass(frozen=True)
@@ -57,6 +71,7 @@ def export(
     to: str | Path | None = None,
     *,
     size: str | tuple[int, int] | None = None,
+    test_mode: TestMode | None = None,
     overwrite: bool = False,
     out: str | Path = DEFAULT_OUT,
     say: Callable[[str], None] = lambda _: None,
@@ -64,15 +79,18 @@ def export(
     """Write the network of a run, or of a file of weights, for other programs.
 
     What enlarges takes `image` (N, 3, H, W) in [0, 1] and gives `enlarged` (N, 3, factor H, factor W), about in
-    [0, 1]. What draws takes `noise` (N, nz) and, if it knows classes, `label` (N,) int64, and gives `image`
-    (N, C, H, W) in [-1, 1]. Any N will do, and any H and W unless `size` is given. Batch norm evaluates.
+    [0, 1]. What translates takes `image` (N, C, H, W) and gives `translated` (N, C', H, W), both in [-1, 1]; H and W
+    must be multiples of a number unless `size` is given, and nothing is dropped. What draws takes `noise` (N, nz) and,
+    if it knows classes, `label` (N,) int64, and gives `image` (N, C, H, W) in [-1, 1]. Any N will do, and any H and W
+    unless `size` is given. Batch norm evaluates, but for `test_mode`.
 
     Args:
-        reference: path of a run, id prefix or `latest`; or a file of weights of a network that enlarges.
+        reference: path of a run, id prefix or `latest`; or a file of weights of a network that enlarges or translates.
         format: "onnx" (needs the extra `export`), "pt2" (`torch.export.load`), or "safetensors": weights alone.
             None goes by the end of `to`, and is ONNX without one.
         to: the file; None is NAME.FORMAT: in the run's folder exports, or here for a file of weights.
         size: "320x240" (width x height) or (height, width): the only one that will do, where sizes must be fixed.
+        test_mode: of what translates: what its batch norm does; see `gantool.family.TestMode`. None is "paper".
         overwrite: whether a file that exists may be replaced.
 
     Raises:
@@ -87,8 +105,10 @@ def export(
         check_target(to, overwrite=overwrite)
     pixels = parse_size(size) if isinstance(size, str) else size
     network, about, default = _opened(reference, out, say)
-    if pixels and not isinstance(network, Enlarger):
-        raise UsageError("Only networks that enlarge pictures take a --size.", "Leave it out.")
+    if pixels and isinstance(network, Sampling):
+        raise UsageError("Only networks that enlarge or translate pictures take a --size.", "Leave it out.")
+    if test_mode and (not isinstance(network, Translator) or format == "safetensors"):
+        raise UsageError("Only networks that translate, as onnx or pt2, have a --test-mode.", "Leave it out.")
     path = Path(to) if to is not None else default.with_name(f"{default.name}.{format}")
     check_target(path, overwrite=overwrite)
     if to is None and default.parent.name == FOLDER:
@@ -96,7 +116,7 @@ def export(
     with enough_memory("Close other programs."):
         if format == "safetensors":
             return _weights(network, about, path, overwrite)
-        traced = enlarges(network, pixels) if isinstance(network, Enlarger) else draws(network)
+        traced = _traced(network, pixels, test_mode or "paper", about)
         if sum(1 for _ in traced.module.modules()) > MANY:
             say("Tracing a network of many layers takes a minute or two.")
         about |= traced.described()
@@ -131,25 +151,42 @@ def _settled(format: str | None, to: str | Path | None) -> str:
     return format
 
 
+def _traced(network: Network, size: tuple[int, int] | None, mode: TestMode, about: dict[str, Any]) -> Traced:
+    """Ready to be written; what is done to translators goes into `about`."""
+    if isinstance(network, Enlarger):
+        return enlarges(network, size)
+    if isinstance(network, Translator):
+        about |= {"test_mode": mode, "dropout": 0.0}
+        return translates(network, mode, size)
+    return draws(network)
+
+
 def _opened(
     reference: str | Path | Run, out: str | Path, say: Callable[[str], None]
-) -> tuple[Enlarger | Sampling, dict[str, Any], Path]:
+) -> tuple[Network, dict[str, Any], Path]:
     """The network, what can be said of it, and where its file goes, without the end of its name."""
     if not isinstance(reference, Run) and Path(reference).is_file():
         file = Path(reference)
-        return read_enlarger(file), _about(source=file.name), Path(file.stem)
+        about = _about(source=file.name)
+        if not holds_translator(file):
+            return read_enlarger(file), about, Path(file.stem)
+        translator, translation = read_translator(file, say), translation_in(file)
+        return translator, about | ({"translation": asdict(translation)} if translation else {}), Path(file.stem)
     run = open_run(reference, out)
-    network = _network(run, run.load("cpu", say))
+    model = run.load("cpu", say)
+    network = _network(run, model)
     about = _about(family=run.spec.name, title=run.spec.title, run=run.id, source=str(run.info.get("name") or run.id))
     if isinstance(network, Sampling):
         about["classes"] = run.info["data"].get("classes") or network.shape.classes or None
+    if isinstance(model, Translates):
+        about["translation"] = asdict(model.translation)
     return network, about, run.path / FOLDER / run.spec.name
 
 
-def _network(run: Run, model: GanModel) -> Enlarger | Sampling:
-    """What a run's model draws or enlarges with. Raises UsageError where that is no single network."""
+def _network(run: Run, model: GanModel) -> Network:
+    """What a run's model draws, enlarges or translates with. Raises UsageError where that is no single network."""
     drawing = getattr(model, "drawing", None)
-    if isinstance(drawing, Enlarger):
+    if isinstance(drawing, Enlarger | Translator):
         return drawing
     if isinstance(model, Sampling):
         if not model.complete:
@@ -167,10 +204,15 @@ def _about(**known: Any) -> dict[str, Any]:
     return {"gantool": __version__, **known}
 
 
-def _weights(network: Enlarger | Sampling, about: dict[str, Any], path: Path, overwrite: bool) -> Exported:
-    """Weights alone: as `gantool superres` reads them, or of what draws, with its options beside them."""
+def _weights(network: Network, about: dict[str, Any], path: Path, overwrite: bool) -> Exported:
+    """Weights alone: as `gantool superres` and `translate` read them; of what draws, with its options beside them."""
     if isinstance(network, Enlarger):
         save_enlarger(network, path, overwrite=overwrite)
+        about |= {"network": type(network).__name__, "options": network.options}
+        return Exported(path, "safetensors", about, None)
+    if isinstance(network, Translator):
+        told = about.get("translation")
+        save_translator(network, path, Translation.of(told) if told else None, overwrite=overwrite)
         about |= {"network": type(network).__name__, "options": network.options}
         return Exported(path, "safetensors", about, None)
     state = drawing_alone(network).drawing.state_dict()

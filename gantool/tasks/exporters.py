@@ -10,6 +10,7 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from gantool.engine.model import GanModel
+from gantool.family import TestMode
 from gantool.game.model import Game
 from gantool.game.sampling import Sampling
 from gantool.nn.enlarger import Enlarger
 from gantool.nn.inference import fold_norms
+from gantool.nn.translator import Translator
 
 METADATA = "gantool"  # what a file's description is kept under
 BATCH, SIDE = 2, 24  # of examples; 0 and 1 would be taken as fixed
@@ -35,6 +38,7 @@ class Traced:
         inputs: examples by name.
         open: by name of an input, {axis: what its size is called}: sizes that may be others than the example's.
         multiples: sizes that must be multiples of a number, by what they are called.
+        least: the smallest of these multiples that will do.
         output: name of what it gives.
         ranges: of inputs and output by name, in words.
     """
@@ -45,6 +49,7 @@ class Traced:
     multiples: Mapping[str, int]
     output: str
     ranges: Mapping[str, str]
+    least: int = 1
 
     @property
     def dynamic(self) -> tuple[dict[int, Any], ...]:
@@ -52,18 +57,18 @@ class Traced:
         names = {name for axes in self.open.values() for name in axes.values()}
         sizes = {name: torch.export.Dim(name, min=1) for name in sorted(names)}
         for name, multiple in self.multiples.items():
-            sizes[name] = multiple * torch.export.Dim(f"{name}_by_{multiple}", min=1)
+            sizes[name] = multiple * torch.export.Dim(f"{name}_by_{multiple}", min=self.least)
         return tuple({axis: sizes[size] for axis, size in self.open[name].items()} for name in self.inputs)
 
     def program(self) -> torch.export.ExportedProgram:
         """The network as torch.export has it."""
-        with torch.no_grad(), quietly():
+        with torch.no_grad(), quietly(), sizes_of_one() if isinstance(self.module, Translating) else nullcontext():
             return torch.export.export(self.module, tuple(self.inputs.values()), dynamic_shapes=self.dynamic)
 
     def described(self) -> dict[str, Any]:
         """Inputs and output for people and programs: {"inputs": {name: {...}}, "outputs": {name: {...}}}."""
         with torch.no_grad():
-            result = self.module(*self.inputs.values())
+            result = self.module(*(value[:1] for value in self.inputs.values()))
 
         def one(name: str, example: Tensor) -> dict[str, Any]:
             sizes: list[int | str] = list(example.shape)
@@ -79,6 +84,8 @@ class Traced:
                 self.module.factor * size if isinstance(size, int) else f"{self.module.factor} {size}"
                 for size in inputs["image"]["shape"][2:]
             ]
+        elif isinstance(self.module, Translating):
+            output["shape"][2:] = inputs["image"]["shape"][2:]
         return {"inputs": inputs, "outputs": {self.output: output}, "multiples": dict(self.multiples)}
 
 
@@ -97,6 +104,44 @@ def enlarges(network: Enlarger, size: tuple[int, int] | None = None) -> Traced:
         "enlarged",
         {"image": "RGB, 0 to 1", "enlarged": "RGB, about 0 to 1: clamp it"},
     )
+
+
+def translates(network: Translator, mode: TestMode, size: tuple[int, int] | None = None) -> Traced:
+    """`network` as it is used in `mode`, but that nothing is dropped; any batch.
+
+    Any picture whose sides are multiples of the network's, or those of one (height, width), whatever it is.
+    """
+    ready = network.tested(mode).network.float().cpu().to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    grid = network.multiple
+    side = max(2, -(-SIDE // grid)) * grid
+    height, width = size or (side, side + grid)
+    axes = {0: "batch"} | ({} if size else {2: "height", 3: "width"})
+    said = {
+        channels: "grey" if channels == 1 else "RGB" if channels == 3 else f"{channels} channels"
+        for channels in (network.inputs, network.outputs)
+    }
+    return Traced(
+        Translating(ready, size is not None),
+        {"image": torch.rand(BATCH, network.inputs, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1},
+        {"image": axes},
+        {} if size else {"height": grid, "width": grid},
+        "translated",
+        {"image": f"{said[network.inputs]}, -1 to 1", "translated": f"{said[network.outputs]}, -1 to 1"},
+        network.least // grid,
+    )
+
+
+class Translating(nn.Module):
+    """A translator without noise: pictures whose sides are multiples, or with `pads` of one size that need not be."""
+
+    def __init__(self, network: Translator, pads: bool) -> None:
+        super().__init__()
+        self.network, self.pads = network, pads
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, C, H, W) in [-1, 1] to (N, C', H, W) in [-1, 1]."""
+        result: Tensor = self.network(image) if self.pads else self.network.body(image, None)
+        return result
 
 
 def draws(model: Sampling) -> Traced:
@@ -188,6 +233,19 @@ def difference(traced: Traced, format: str, content: bytes) -> float | None:
         else:
             found = torch.export.load(io.BytesIO(content)).module()(*inputs)
     return float((found - expected).abs().max())
+
+
+def sizes_of_one() -> AbstractContextManager[Any]:
+    """Inside, torch.export takes open sizes for ones that may be 1, if it can.
+
+    A U-Net's smallest picture is one pixel in its middle, and would be refused by a network traced with larger ones.
+    """
+    from torch.fx.experimental import _config as config
+
+    if not hasattr(config, "backed_size_oblivious"):
+        return nullcontext()
+    patched: AbstractContextManager[Any] = config.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+    return patched
 
 
 @contextlib.contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -18,24 +19,29 @@ import gantool
 from gantool import registry
 from gantool.cli import main as command
 from gantool.data.enlarger_files import read_enlarger, save_enlarger
+from gantool.data.translator_files import read_translator, save_translator, translation_in
+from gantool.data.translator_layouts import port_modules
 from gantool.engine.trainer import build
 from gantool.errors import RunError, UsageError
-from gantool.family import DataShape, SampleRequest
+from gantool.family import DataShape, SampleRequest, Translation
 from gantool.nn.enlarger import Enlarger
 from gantool.nn.inference import RowConv2d, prepare_for_inference, row_by_row
 from gantool.nn.msrresnet import MSRResNet
+from gantool.nn.resnet_translator import ResNetTranslator
 from gantool.nn.rrdb import RRDBNet
 from gantool.nn.srresnet import SRResNet
+from gantool.nn.translator import Translator
+from gantool.nn.unet import UNet
 from gantool.options import resolve
 from gantool.tasks import export as exporting
 from gantool.tasks.export import export
-from gantool.tasks.exporters import draws, enlarges, onnx_bytes, pt2_bytes
+from gantool.tasks.exporters import draws, enlarges, onnx_bytes, pt2_bytes, translates
 from gantool.tasks.runs import new_model
 
 CLOSE = {"rtol": 0, "atol": 1e-4}
 
 
-def lived_in(network: Enlarger) -> Enlarger:
+def lived_in(network: Any) -> Any:
     """With statistics of batch norm as training leaves them."""
     torch.manual_seed(0)
     for module in network.modules():
@@ -99,6 +105,42 @@ def test_any_size_and_batch_of_what_enlarges(network: Enlarger) -> None:
             expected = network(x)
         torch.testing.assert_close(run_onnx(content, x), expected, **CLOSE)
         torch.testing.assert_close(run_pt2(packed, x), expected, **CLOSE)
+
+
+@pytest.mark.parametrize(
+    ("network", "mode"),
+    [(UNet(layers=2, width=2), "paper"), (ResNetTranslator(1, 3, blocks=1, width=2, norm="batch"), "eval")],
+)
+def test_any_size_and_batch_of_what_translates(network: Translator, mode: Any) -> None:
+    """Down to the smallest, of which one pixel is left inside a U-Net; ONNX, which takes longest, of one network."""
+    lived_in(network)
+    traced = translates(network, mode)
+    runs: list[tuple[Any, bytes]] = [(run_pt2, pt2_bytes(traced, {}))]
+    if mode == "paper":
+        content = onnx_bytes(traced, {})
+        graph = onnx.load_from_string(content).graph
+        assert [node.op_type for node in graph.node].count("InstanceNormalization") == 1
+        runs.append((run_onnx, content))
+    step, least = network.multiple, network.least
+    assert traced.multiples == {"height": step, "width": step}
+    for batch, height, width in ((1, least, least), (3, least + step, least + 5 * step), (2, least, 40)):
+        x = torch.rand(batch, network.inputs, height, width, generator=torch.Generator().manual_seed(2)) * 2 - 1
+        with torch.no_grad():
+            expected = network.tested(mode)(x)
+            for run_it, packed in runs:
+                torch.testing.assert_close(run_it(packed, x), expected, **CLOSE)
+    assert mode == "paper" or not [m for m in traced.module.modules() if isinstance(m, torch.nn.BatchNorm2d)]
+    assert any(isinstance(m, torch.nn.BatchNorm2d) for m in network.modules())
+
+
+def test_one_size_of_what_translates_need_be_no_multiple() -> None:
+    network = lived_in(UNet(layers=2, width=2))
+    traced = translates(network, "eval", (5, 7))
+    assert traced.described()["outputs"]["translated"]["shape"] == ["batch", 3, 5, 7]
+    assert traced.multiples == {}
+    x = torch.rand(3, 3, 5, 7)
+    with torch.no_grad():
+        torch.testing.assert_close(run_pt2(pt2_bytes(traced, {}), x), network(x), **CLOSE)
 
 
 def test_folding_changes_the_copy_alone() -> None:
@@ -222,12 +264,62 @@ def test_a_run_that_enlarges(tmp_path: Path) -> None:
     assert all(torch.equal(again[name], kept[name]) for name in kept)
 
 
+@pytest.fixture(scope="module")
+def translating(tmp_path_factory) -> tuple[Any, Translator]:
+    """A run that translates, and its network."""
+    root = tmp_path_factory.mktemp("translators")
+    network = lived_in(UNet(3, 1, layers=2, width=2))
+    save_translator(network, root / "grey.safetensors", Translation("rgb", "grey", (24, 24)))
+    return gantool.import_run("pix2pix", root / "grey.safetensors", out=root / "runs"), network
+
+
+def test_a_run_that_translates(translating, capfd: pytest.CaptureFixture[str]) -> None:
+    run, network = translating
+    assert command.run(["export", str(run.path), "-f", "pt2", "--test-mode", "eval"]) == 0
+    said = capfd.readouterr()
+    assert said.out == f"{run.path / 'exports' / 'pix2pix.pt2'}\n"
+    assert said.err.splitlines()[:-1] == [
+        "Input image: batch x 3 x height x width, float32; RGB, -1 to 1.",
+        "Output translated: batch x 1 x height x width, float32; grey, -1 to 1.",
+        "The height must be a multiple of 4.",
+        "The width must be a multiple of 4.",
+        "It drops nothing, and its norms are those of --test-mode eval.",
+    ]
+    extra = {"gantool": ""}
+    program = torch.export.load(said.out.strip(), extra_files=extra).module()
+    about = json.loads(extra["gantool"])
+    assert (about["family"], about["test_mode"], about["dropout"]) == ("pix2pix", "eval", 0.0)
+    assert Translation.of(about["translation"]) == Translation("rgb", "grey", (24, 24))
+    x = torch.rand(1, 3, 8, 12)
+    with torch.no_grad():
+        torch.testing.assert_close(program(x), network(x), **CLOSE)
+
+
+def test_weights_of_translators_there_and_back(translating, tmp_path: Path) -> None:
+    """From a run, and from the port's file, which says nothing of pictures."""
+    run, network = translating
+    for given, told in ((run, Translation("rgb", "grey", (24, 24))), (tmp_path / "latest_net_G.pth", None)):
+        modules = port_modules(network)
+        theirs = {f"{modules[k.rpartition('.')[0]]}.{k.rpartition('.')[2]}": v for k, v in network.state_dict().items()}
+        torch.save(theirs, tmp_path / "latest_net_G.pth")
+        found = export(given, to=tmp_path / f"{told is None}.safetensors")
+        assert found.about["options"] == network.options
+        again, kept = read_translator(found.path).state_dict(), network.state_dict()
+        assert again.keys() == kept.keys()
+        assert all(torch.equal(again[name], kept[name]) for name in kept)
+        assert translation_in(found.path) == told
+    with pytest.raises(UsageError, match="have a --test-mode"):
+        export(run, to=tmp_path / "w.safetensors", test_mode="eval")
+
+
 def test_what_is_no_single_network_and_what_has_no_size(run, picture: Path, weights: Path, tmp_path: Path) -> None:
     single = gantool.train("singan", picture, preset="tiny", seed=1, device="cpu", out=tmp_path / "runs")
     with pytest.raises(UsageError, match=r"no single network.*can be exported: .*dcgan"):
         export(single)
-    with pytest.raises(UsageError, match="Only networks that enlarge"):
+    with pytest.raises(UsageError, match="Only networks that enlarge or translate"):
         export(run, size="32x32")
+    with pytest.raises(UsageError, match="have a --test-mode"):
+        export(weights, test_mode="paper")
     with pytest.raises(UsageError, match="no format 'tflite'"):
         export(run, "tflite")
     with pytest.raises(UsageError, match=r"What format .*net\.xyz is to have cannot be told"):
