@@ -25,12 +25,24 @@ LEVELS = [
     {"data"},
     {"nn"},
     {"registry", "family", "settings"},
+    {"shape"},
     {"options"},
     {"files"},
     {"errors", "_version", "wording"},
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
-TORCH_FREE = ["family", "registry", "options", "settings", "errors", "files", "wording", "tasks.runs", "cli.main"]
+TORCH_FREE = [
+    "family",
+    "shape",
+    "registry",
+    "options",
+    "settings",
+    "errors",
+    "files",
+    "wording",
+    "tasks.runs",
+    "cli.main",
+]
 
 # Known exceptions, to become none: (file, module imported).
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from gantool.data import enlarger_layouts
 from gantool.data.network_files import Unfit, kind_among
 from gantool.data.state_dicts import COUNTER
-from gantool.nn.patchgan import LAYERS, PatchGAN
+from gantool.nn.patchgan import PatchGAN
 from gantool.nn.resnet_translator import HALVINGS, ResNetTranslator
+from gantool.nn.sides import PATCHES
 from gantool.nn.translator import Translator
 from gantool.nn.unet import UNet
 
@@ -219,7 +220,7 @@ def _judge_told(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         first, patch = weights["net.0.weight"], 1
     else:
         first, strided = weights["model.0.weight"], len(convolutions) - 2
-        patches = {layers: patch for patch, layers in LAYERS.items() if layers}
+        patches = {layers: patch for patch, layers in PATCHES.items() if layers}
         if strided not in patches:
             raise Unfit(f"it has {len(convolutions)} convolutions, not {min(patches) + 2} to {max(patches) + 2}")
         patch = patches[strided]

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from gantool.nn.sides import PATCHES
 from gantool.nn.translator import Options, norm
 
 SLOPE = 0.2
 WIDEST = 8  # times `width`
-LAYERS = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
-"""By the side of the patch that a score sees, in pixels: how many convolutions of stride 2 there are."""
 
 
 class PatchGAN(nn.Module):
     """Pictures (N, inputs, H, W) to scores (N, 1, h, w), before the sigmoid, of overlapping patches.
 
-    Convolutions 4x4: `LAYERS[patch]` of stride 2, and two of stride 1, the last to one channel; LeakyReLU of slope 0.2;
-    norm but in the first and the last (Isola et al. 2017, sections 3.2.2 and 6.1.2). A patch of one pixel is three
+    Convolutions 4x4: `PATCHES[patch]` of stride 2, and two of stride 1, the last to one channel; LeakyReLU of slope
+    0.2; norm but in the first and the last (Isola et al. 2017, sections 3.2.2 and 6.1.2). A patch of one pixel is three
     convolutions 1x1. Biases as the PyTorch port has them.
 
     Args:
         inputs: channels of what is judged: of input and output together, if the discriminator sees both.
-        patch: side of a patch in pixels, one of `LAYERS`.
+        patch: side of a patch in pixels, one of `PATCHES`.
         width: channels of the first layer.
         norm: "batch", "instance" or "none".
 
@@ -33,11 +32,11 @@ class PatchGAN(nn.Module):
         super().__init__()
         self.options: Options = {"inputs": inputs, "patch": patch, "width": width, "norm": norm}
         bias = norm != "batch"
-        if not LAYERS[patch]:
+        if not PATCHES[patch]:
             layers = [nn.Conv2d(inputs, width, 1), nn.LeakyReLU(SLOPE), *_layer(width, 2 * width, 1, 1, norm)]
             self.layers = nn.Sequential(*layers, nn.Conv2d(2 * width, 1, 1, bias=bias))
             return
-        widths = [width * min(2**depth, WIDEST) for depth in range(LAYERS[patch] + 1)]
+        widths = [width * min(2**depth, WIDEST) for depth in range(PATCHES[patch] + 1)]
         layers = [nn.Conv2d(inputs, width, 4, 2, 1), nn.LeakyReLU(SLOPE)]
         for depth in range(1, len(widths)):
             layers += _layer(widths[depth - 1], widths[depth], 4, 2 if depth < len(widths) - 1 else 1, norm)
@@ -47,12 +46,6 @@ class PatchGAN(nn.Module):
         """As the class says."""
         scores: Tensor = self.layers(x)
         return scores
-
-
-def least_side(patch: int) -> int:
-    """Pixels of the shortest side on which a network of that patch gives a score, and norms have what to normalise."""
-    halvings = LAYERS[patch]
-    return 3 * 2**halvings if halvings else 2  # three pixels before the two of stride 1, each of which takes one
 
 
 def _layer(before: int, after: int, kernel: int, stride: int, kind: str) -> list[nn.Module]:

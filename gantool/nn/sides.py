@@ -1,4 +1,4 @@
-"""Sides of pictures that networks of doubling layers can have. No torch here."""
+"""Sides of pictures that networks of doubling, or of halving layers can have. No torch here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from gantool.errors import ConfigError
 
 SMALLEST_BASE, LARGEST_BASE = 4, 7
 FEWEST = 2  # doublings
+PATCHES = {1: 0, 16: 1, 34: 2, 70: 3, 142: 4, 286: 5}
+"""Of PatchGAN: by the side of the patch that a score sees, in pixels, how many convolutions of stride 2 there are."""
 
 
 def doublings(side: int) -> tuple[int, int] | None:
@@ -29,3 +31,9 @@ def check_side(side: int) -> None:
             f"These networks double the side from 4 to 7 pixels up, and never come to {side}.",
             f"Take --size {' or '.join(str(n) for n in (*below, above))}.",
         )
+
+
+def least_side(patch: int) -> int:
+    """Pixels of the shortest side on which a PatchGAN gives a score, and its norms have what to normalise."""
+    halvings = PATCHES[patch]
+    return 3 * 2**halvings if halvings else 2  # three pixels before the two of stride 1, each of which takes one

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from gantool.data.translator_layouts import port_modules
-from gantool.nn.patchgan import LAYERS, PatchGAN, least_side
+from gantool.nn.patchgan import PatchGAN
 from gantool.nn.resnet_translator import ResNetTranslator
+from gantool.nn.sides import PATCHES, least_side
 from gantool.nn.translator import drop, mirrored, seeded
 from gantool.nn.unet import UNet
 
@@ -143,7 +144,7 @@ def test_counts_and_names_at_full_width(norm):
     assert compared >= 4
 
 
-@pytest.mark.parametrize("patch", LAYERS)
+@pytest.mark.parametrize("patch", PATCHES)
 def test_a_score_sees_its_patch_and_no_more(patch):
     network = PatchGAN(1, patch, 2, norm="none").double()
     for layer in network.modules():

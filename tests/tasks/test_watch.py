@@ -26,7 +26,7 @@ from gantool.families.pix2pix.model import Pix2Pix
 from gantool.family import DataShape, SampleRequest
 from gantool.game.options import GameConfig
 from gantool.metrics.collapse import coverage, nearest_classes, pair_similarity
-from gantool.nn.patchgan import least_side
+from gantool.nn.sides import least_side
 from gantool.tasks.balance import EARLY, WINDOW, Alarms, Balance
 from gantool.tasks.train import train
 from gantool.tasks.watch import SAMPLES, Reals, Watch, _like, _small, _spread

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from gantool.data.set_options import DATA, PairOptions
 from gantool.errors import ConfigError
 from gantool.family import Preset
-from gantool.nn.patchgan import least_side
+from gantool.nn.sides import least_side
 from gantool.options import opt
 
 NETWORK, LOSS, OPTIMISER, SCHEDULE = "Networks", "Losses", "Optimisation", "Schedule"

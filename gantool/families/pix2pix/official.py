@@ -21,7 +21,7 @@ from gantool.data.translator_files import pictures_of, read_judge, read_translat
 from gantool.errors import ConfigError, DataError
 from gantool.families.pix2pix.config import PRESETS, Pix2PixConfig
 from gantool.family import DataShape, Translation
-from gantool.nn.patchgan import least_side
+from gantool.nn.sides import least_side
 from gantool.nn.translator import Translator
 from gantool.nn.unet import UNet
 from gantool.options import resolve
