@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,9 @@ def shown(found: Evaluation) -> Iterator[Any]:
 
 
 def _cell(value: Any) -> Any:
-    return figure(value) if isinstance(value, float) else value
+    if not isinstance(value, float):
+        return value
+    return "-" if math.isnan(value) else figure(value)
 
 
 def _line(value: Any) -> str:

@@ -16,6 +16,7 @@ from sklearn.metrics import accuracy_score, jaccard_score
 import gantool
 from gantool.cli import main as command
 from gantool.data.pairs import HELD_OUT, first_part
+from gantool.data.palette import open_palette
 from gantool.errors import DataError, RunError
 from gantool.family import Translation
 from gantool.metrics.batches import Features
@@ -232,7 +233,7 @@ def test_colours_of_labels_are_those_of_training_or_found(tmp_path: Path) -> Non
     expected = by_scikit_learn(pairs)
     assert {name: found.values[name] for name in expected} == pytest.approx(expected, abs=1e-12)
     assert found.protocol["fid"] == "not measured: of maps of labels it says little"
-    assert found.protocol["classes"]["palette"] == "the training's"
+    assert found.protocol["classes"]["palette"] == "of the training"
     auto = evaluate_translation(Inverting(32, gives="labels"), folder, options=CPU)
     assert auto.protocol["classes"] == {"palette": "found in the truths", "colours": 4, "in the truths": 4}
     assert auto.values["pixel accuracy"] > found.values["pixel accuracy"]  # yellow became one of the four
@@ -259,6 +260,13 @@ def test_truths_of_ids_are_painted(tmp_path: Path) -> None:
     found = evaluate_translation(Inverting(), tmp_path, palette="cityscapes", options=CPU)
     assert {row["class"] for row in found.classes if row["truth"]} == {"road", "building", "vegetation", "sky"}
     assert [row["truth"] for row in found.classes if row["truth"]] == [0.25] * 4
+    # What a run was trained on is known again, also by the colours alone.
+    (tmp_path / "B" / "x_gtFine_labelIds.png").rename(tmp_path / "B" / "x.png")
+    (tmp_path / "A" / "x_leftImg8bit.png").rename(tmp_path / "A" / "x.png")
+    known = Inverting(gives="labels", palette=open_palette("cityscapes").plain)
+    again = evaluate_translation(known, tmp_path, options=CPU)
+    assert again.data()["classes"] == found.data()["classes"]
+    assert again.protocol["classes"]["palette"] == "cityscapes"
 
 
 def test_photographs_have_no_classes(folder: Path) -> None:
@@ -446,6 +454,7 @@ def test_the_command(tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypa
     assert told.err.count("is beyond the limit that was set") == 2
     assert told.out.splitlines()[0].split() == ["l1", f"{data['value']:.6g}", "lower", "is", "better"]
     assert "class  colour" in told.out
+    assert "nan" not in told.out
     assert command.run([*words, "--fail-below", "0.5"]) == 2
     assert "--fail-below is about pixel accuracy, which was not measured." in capfd.readouterr().err
     assert command.run([*words, "--fail-above", "nan"]) == 2

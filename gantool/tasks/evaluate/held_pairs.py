@@ -17,7 +17,7 @@ from gantool.data.found_palette import find_palette
 from gantool.data.pair_files import Side
 from gantool.data.pair_kinds import decide
 from gantool.data.pairs import first_part, open_pairs
-from gantool.data.palette import Palette, open_palette
+from gantool.data.palette import BUILTIN, Palette, open_palette
 from gantool.data.set_options import Kind
 from gantool.data.sides import Reading, eight_bits, fitted
 from gantool.errors import DataError
@@ -158,7 +158,7 @@ class HeldPairs:
         elif not wanted and habits.palette:
             found = open_palette(habits.palette)
         elif not wanted and self.translation.palette:
-            found = Palette("the training's", np.array(self.translation.palette, np.uint8))
+            found = _known(self.translation.palette)
         else:
             found = find_palette(self._some_truths(), self.label)
         if len(found) > MOST_CLASSES:
@@ -205,8 +205,16 @@ def _reading(side: Side, kind: Kind, known: Sequence[Colour], habits: Habits, bi
     if kind == "rgb" and not found.painted:
         return Reading("rgb", bits, None, habits.background)
     if found.painted and found.how.palette is None and known and known[1:3] != open_palette("generic").plain[1:3]:
-        return replace(found.how, palette=Palette("the training's", np.array(known, np.uint8)))
+        return replace(found.how, palette=_known(known))
     return found.how
+
+
+def _known(known: Sequence[Colour]) -> Palette:
+    """The palette of these colours, which may be one that has a name."""
+    named = (open_palette(name) for name in BUILTIN)
+    return next(
+        (one for one in named if one.plain == tuple(known)), Palette("of the training", np.array(known, np.uint8))
+    )
 
 
 def colours(pixels: Samples) -> Pixels:
