@@ -60,11 +60,16 @@ def read_translator(path: Path, say: Say = lambda _: None) -> Translator:
 
 
 def holds_translator(path: Path) -> bool:
-    """Whether `read_translator` is the one to read a file. Raises DataError where it is no file of weights."""
+    """Whether `read_translator` is the one to read a file, or to say what is wrong with it.
+
+    Raises:
+        DataError: it is no file of weights.
+    """
     content, description = content_of(path, SUPPORTED)
     if description:
         return any(f'"{name}"' in description for name in NETWORKS)
-    return any(layout.fits(bare(content)) for layout in GENERATORS)
+    weights = bare(content)
+    return any(layout.fits(weights) for layout in GENERATORS) or (JUDGE.fits(weights) and not kind_of(weights))
 
 
 def read_judge(path: Path, say: Say = lambda _: None) -> PatchGAN:

@@ -14,7 +14,14 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from gantool.data.enlarger_files import read_enlarger, save_enlarger
-from gantool.data.translator_files import pictures_of, read_judge, read_translator, save_translator, translation_in
+from gantool.data.translator_files import (
+    holds_translator,
+    pictures_of,
+    read_judge,
+    read_translator,
+    save_translator,
+    translation_in,
+)
 from gantool.data.translator_layouts import port_modules
 from gantool.errors import DataError, RunError
 from gantool.family import Translation
@@ -369,6 +376,10 @@ def test_networks_of_another_purpose_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "t.safetensors", saved(tmp_path, recorded("unet5_batch"))):
         with pytest.raises(DataError, match=r"generator of pix2pix|to enlarge pictures: UNet"):
             read_enlarger(path)
+        assert holds_translator(path)
+    assert holds_translator(saved(tmp_path, recorded("nlayer3_batch")))  # to say what it is
+    assert not holds_translator(tmp_path / "e.safetensors")
+    assert not holds_translator(saved(tmp_path, {"model.0.weight": torch.zeros(1), "net.26.weight": torch.zeros(1)}))
 
 
 # ---- refusals -----------------------------------------------------------------------------------------------
