@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from gantool.nn.columns import DoublingConv2d
 from gantool.nn.translator import Noise, Translator, drop, norm
 
 HALVINGS = 2
@@ -102,5 +103,5 @@ def _norm_of(convolution: nn.Module, kind: str) -> nn.Module:
 
 def _doubling(before: int, after: int, bias: bool, upsample: str) -> list[nn.Module]:
     if upsample == "resize":
-        return [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias)]
+        return [DoublingConv2d(before, after, bias=bias)]
     return [nn.ConvTranspose2d(before, after, 3, 2, 1, 1, bias=bias)]

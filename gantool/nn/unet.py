@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from gantool.nn.columns import DoublingConv2d
 from gantool.nn.translator import Noise, Translator, drop, norm
 
 SLOPE = 0.2
@@ -104,6 +105,6 @@ def _up(widths: Sequence[int], outputs: int, kind: str, upsample: str) -> list[L
         bias = kind != "batch" or not depth
         grow: list[nn.Module] = [nn.ConvTranspose2d(before, after, 4, 2, 1, bias=bias)]
         if upsample == "resize":
-            grow = [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, 1, 1, bias=bias)]
+            grow = [DoublingConv2d(before, after, bias=bias)]
         layers.append(Layer(*grow, norm(kind if depth else "none", after)))
     return layers

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from gantool.nn.columns import MOST, ColumnConv2d, ColumnConvTranspose2d, by_columns
+from gantool.nn.columns import MOST, ColumnConv2d, ColumnConvTranspose2d, DoublingConv2d, by_columns
 
 LAYERS = [
     nn.Conv2d(3, 5, 4, 2, 1),
@@ -48,3 +48,20 @@ def test_only_layers_with_small_maps_are_changed():
     plain.load_state_dict(network[1].state_dict())
     inside = network[0](x)
     assert torch.equal(network[1](inside), plain(inside))
+
+
+@pytest.mark.parametrize("size", [(5, 3), (24, 20)])  # with few places, and with more than MOST
+@pytest.mark.parametrize("bias", [True, False])
+def test_repeated_pixels_then_a_convolution(size, bias):
+    ours = DoublingConv2d(3, 4, bias=bias).double()
+    plain = nn.Conv2d(3, 4, 3, padding=1, bias=bias).double()
+    with torch.no_grad():
+        plain.weight.copy_(ours.weight.transpose(0, 1).flip(2, 3))
+        if bias:
+            plain.bias.copy_(ours.bias)
+    x = torch.rand(2, 3, *size, dtype=torch.float64)
+    found, wanted = ours(x), nn.Sequential(nn.Upsample(scale_factor=2), plain)(x)
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+    found.square().sum().backward()
+    wanted.square().sum().backward()
+    torch.testing.assert_close(ours.weight.grad, plain.weight.grad.transpose(0, 1).flip(2, 3), rtol=1e-12, atol=1e-12)

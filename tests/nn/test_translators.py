@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from gantool.data.translator_layouts import port_modules
+from gantool.nn.columns import DoublingConv2d
 from gantool.nn.patchgan import PatchGAN
 from gantool.nn.resnet_translator import ResNetTranslator
 from gantool.nn.sides import PATCHES, least_side
@@ -212,5 +213,6 @@ def test_where_the_two_codes_drop():
 
 def test_resizing_in_place_of_transposed_convolutions():
     for network in (UNet(layers=3, width=2, upsample="resize"), ResNetTranslator(blocks=1, width=2, upsample="resize")):
-        assert not any(isinstance(part, nn.ConvTranspose2d) for part in network.modules())
+        doubling = [part for part in network.modules() if isinstance(part, nn.ConvTranspose2d)]
+        assert {type(part) for part in doubling} == {DoublingConv2d}
         assert network(torch.rand(1, 3, 16, 16)).shape == (1, 3, 16, 16)
