@@ -60,10 +60,8 @@ class DoublingConv2d(nn.ConvTranspose2d):
 
     def forward(self, input: Tensor, output_size: list[int] | None = None) -> Tensor:
         """(N, C, h, w) to (N, outputs, 2 h, 2 w)."""
-        weight = self.weight
-        for axis in (2, 3):
-            none = torch.zeros_like(weight.narrow(axis, 0, 1))
-            weight = torch.cat([weight, none], axis) + torch.cat([none, weight], axis)
+        sums = torch.tensor([[1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]], dtype=self.weight.dtype, device=input.device)
+        weight = (self.weight.reshape(-1, 9) @ torch.kron(sums, sums)).view(*self.weight.shape[:2], 4, 4)
         if _pays(input, math.prod(input.shape[2:]), weight):
             return _added_up(input, weight, self.bias, (2, 2), (1, 1), (0, 0))
         return F.conv_transpose2d(input, weight, self.bias, 2, 1)
@@ -102,13 +100,13 @@ KINDS = {nn.Conv2d: ColumnConv2d, nn.ConvTranspose2d: ColumnConvTranspose2d, Dou
 def by_columns(network: nn.Module, *inputs: Tensor) -> None:
     """Make the convolutions that have small maps, where the network is given `inputs`, column convolutions, in place.
 
-    Their weights become contiguous, those of all others channels-last: each as its kernels want them. Parameters and
+    Their weights become contiguous, those of the others channels-last: each as its kernels want them. Parameters and
     names stay as they are. Elsewhere than on a CPU, and for large maps, the convolutions are what they were.
     """
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     small = set(_small(network, inputs))
     for name, module in network.named_modules():
-        if name in small:
+        if name in small or isinstance(module, DoublingConv2d):
             module.weight.data = module.weight.data.contiguous()
             module.__class__ = KINDS[type(module)]
 
