@@ -23,6 +23,18 @@ LEFT, RIGHT = 0, 1
 _HEAD = 1 << 16  # bytes in which nearly all headers end
 
 
+def half_of(whole: NDArray[Level], half: int) -> NDArray[Level]:
+    """The LEFT or RIGHT half of (H, W, C); of an odd number of columns the middle one belongs to neither.
+
+    Raises:
+        DataError: there is one column.
+    """
+    width = whole.shape[1] // 2
+    if width < 1:
+        raise DataError("it is one pixel wide, and holds no two pictures.", "Remove it.")
+    return whole[:, :width] if half == LEFT else whole[:, -width:]
+
+
 class Files(Protocol):
     """Picture files by their number: `PictureFiles`, `ZipPictures`, `ListedFiles`."""
 
@@ -103,13 +115,8 @@ class Side:
         return self.cut(read_side(*self.data(index), how))
 
     def cut(self, whole: NDArray[Level]) -> NDArray[Level]:
-        """This side's part of a file; of an odd number of columns the middle one belongs to neither."""
-        if self.half is None:
-            return whole
-        width = whole.shape[1] // 2
-        if width < 1:
-            raise DataError("it is one pixel wide, and holds no two pictures.", "Remove it.")
-        return whole[:, :width] if self.half == LEFT else whole[:, -width:]
+        """This side's part of a file; see `half_of`."""
+        return whole if self.half is None else half_of(whole, self.half)
 
     def _own(self, header: Header) -> Header:
         if self.half is None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from gantool.data.decode import parse_colour
 from gantool.data.listing import file_mode
+from gantool.data.pair_files import LEFT, RIGHT
 from gantool.data.pictures import cores
 from gantool.engine.devices import keep_freed_memory
 from gantool.errors import ConfigError, UsageError
@@ -28,7 +29,7 @@ from gantool.tasks.translator import fingerprint, habits_of, open_translator
 
 JOURNAL = "translate.jsonl"
 MODES = ("paper", "eval")
-DIRECTIONS = ("AtoB", "BtoA")  # of which the first takes the left half
+DIRECTIONS = {"AtoB": LEFT, "BtoA": RIGHT}  # the half that goes in
 MOST_SAMPLES, MOST_BATCH = 1000, 1024
 LEAST_TILE = 16  # pixels
 BATCH = {"cpu": 4, "cuda": 16}
@@ -134,7 +135,7 @@ def translate(
         raise UsageError("--truth is for the page that compares.", "Add --compare.")
     if direction is not None and not pairs:
         raise UsageError("--direction says which half of a pair goes in.", "Add --pairs.")
-    _half(direction or DIRECTIONS[0])
+    _half(direction or "AtoB")
     if truth is not None and pairs:
         raise UsageError("With --pairs the other half is the truth.", "Leave out --truth.")
     source = Path(source)
@@ -221,4 +222,4 @@ def _naming(seeds: tuple[int, ...]) -> Naming:
 def _half(direction: str) -> int:
     if direction not in DIRECTIONS:
         raise UsageError(f"There is no direction {direction}.", f"Use {' or '.join(DIRECTIONS)}.")
-    return DIRECTIONS.index(direction)
+    return DIRECTIONS[direction]

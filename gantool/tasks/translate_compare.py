@@ -11,13 +11,13 @@ from pathlib import Path
 from gantool.data.faithful import Faithful, load_faithful
 from gantool.data.faithful_write import MOST_BYTES
 from gantool.data.listing import exists, picture_names
+from gantool.data.pair_files import half_of
 from gantool.data.pairing import pair_alike
 from gantool.errors import DataError
 from gantool.tasks import picture_page
 from gantool.tasks.picture_line import Outcome
 from gantool.tasks.picture_names import Item, Plan
 from gantool.tasks.picture_page import Look, Place
-from gantool.tasks.translate_work import half_of
 
 STYLE = """
 .beside { display: flex; flex-wrap: wrap; gap: 1rem; }

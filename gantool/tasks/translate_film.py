@@ -19,6 +19,7 @@ from gantool.data.decode import Pixels, silence_pillow
 from gantool.data.faithful import Extras, Faithful
 from gantool.data.faithful_write import Form, encode
 from gantool.data.movie import encode_video, temporary_video
+from gantool.data.sides import eight_bits
 from gantool.data.video import SUFFIXES, Video, open_video, with_sound
 from gantool.errors import DataError, UsageError
 from gantool.files import atomic_write, write_error
@@ -205,7 +206,7 @@ def _write(film: Film, shown: Iterator[Shown], item: Item, quality: int | None, 
     times: list[float] = []
     icc = None
     for one in shown:
-        pixels.append(_bytes(one.pixels))
+        pixels.append(eight_bits(one.pixels))
         times.append(one.milliseconds)
         icc = one.icc
         if len(pixels) * pixels[0].nbytes > MOST_BYTES:
@@ -237,15 +238,8 @@ def _write_video(film: Film, shown: Iterator[Shown], path: Path, overwrite: bool
             atomic_write(path, lambda to: shutil.copyfileobj(file, to), overwrite=overwrite, sync=False)
 
 
-def _bytes(pixels: Levels) -> Pixels:
-    """The same with 8 bits."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-
 def _rgb(pixels: Levels) -> Pixels:
     """(H, W, 3) of 8 bits, without alpha."""
-    colours = _bytes(pixels)
+    colours = eight_bits(pixels)
     colours = colours[..., :-1] if colours.shape[2] in (2, 4) else colours
     return np.broadcast_to(colours, (*colours.shape[:2], 3))

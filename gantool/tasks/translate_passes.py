@@ -133,6 +133,7 @@ class Passes:
         if not self._cost:
             channels = 1 if self.model.translation.takes == "grey" else 3
             sample = torch.zeros(1, channels, PROBE, PROBE, device=self.device)
+            self.model.translate(sample, [0], self.mode)  # else what it makes ready and keeps would count
             self._cost = peak_per_pixel(lambda x: self.model.translate(x, [0], self.mode), sample)
         need, room = self._cost * height * width, room_on(self.device)
         if need > room and height * width > FEW:

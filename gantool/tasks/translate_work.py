@@ -13,8 +13,9 @@ from gantool.data.decode import Colour
 from gantool.data.faithful import Extras, Faithful, Samples, decode_faithful, fitting_profile
 from gantool.data.faithful_write import Form, check_room
 from gantool.data.image import read_bytes
+from gantool.data.pair_files import half_of
 from gantool.data.palette import Palette, nearest_ids
-from gantool.data.sides import Reading, fitted, read_side, resized
+from gantool.data.sides import Reading, eight_bits, fitted, read_side, resized
 from gantool.family import Translation
 from gantool.tasks.picture_levels import Levels, Tick, luma
 from gantool.tasks.picture_names import Item
@@ -48,7 +49,7 @@ class Manner:
         restore: bring results to the size of the picture in the file.
         snap: bring labels that are given back to the nearest of their colours.
         matte: put transparent pixels on this colour, and make results opaque; None keeps alpha.
-        half: of a file that holds a pair side by side, the half that goes in: 0 left, 1 right; None: all of it.
+        half: of a file that holds a pair side by side, the half that goes in, LEFT or RIGHT; None: all of it.
     """
 
     translation: Translation
@@ -75,7 +76,7 @@ class Manner:
         if self.translation.takes != "labels":
             return self.prepare(picture)
         known = self.translation.input_palette
-        palette = Palette("training", np.array(known, np.uint8)) if known else self.habits.colours()
+        palette = Palette("training", np.array(known, np.uint8)) if known else None
         how = Reading("labels", palette=palette, background=self.matte or self.habits.background)
         return self.prepare(picture, read_side(path, data, how))
 
@@ -107,21 +108,22 @@ class Manner:
 
     def _sized(self, pixels: Samples) -> tuple[Samples, list[str]]:
         """The picture at the size that is translated, and what was done."""
-        takes, before = self.translation.takes, pixels.shape[:2]
+        takes, before, (height, width) = self.translation.takes, pixels.shape[:2], self.translation.size
         if self.size == "own":
             return pixels, []
         if self.size == "trained":
-            pixels = fitted(pixels, self.translation.size, self.translation.fit, takes)
-            size = self.translation.size
-            how = f"{size[1]} × {size[0]}" if self.translation.fit == "squash" else f"a width of {size[1]}"
-            how = f"{how}, as in training"
+            pixels = fitted(pixels, (height, width), self.translation.fit, takes)
+            how = f"{width} × {height}" if self.translation.fit == "squash" else f"a width of {width}"
+            how += ", as in training"
         else:
             pixels = resized(pixels, self.size, takes)
             how = f"{self.size[1]} × {self.size[0]}"
         if pixels.shape[:2] == before:
             return pixels, []
-        then = ", and the result back" if self.restore else ""
-        return pixels, [f"brought to {how}{then}"]
+        notes = [f"brought to {how}{', and the result back' if self.restore else ''}"]
+        if self.half is None and before[1] * height == 2 * before[0] * width:
+            notes.append("twice as wide as what was trained on; of pairs side by side --pairs takes one half")
+        return pixels, notes
 
     def check(self, picture: Prepared, name: str, form: Form) -> None:
         """Raises DataError where the result of a picture, called `name`, is too large to be written."""
@@ -153,12 +155,6 @@ class Manner:
         return {"size": size, "restore": self.restore, "snap": self.snap, "matte": matte, "half": self.half}
 
 
-def half_of(pixels: Samples, half: int) -> Samples:
-    """The left (0) or the right half of (H, W, C); of an odd number of columns the middle one belongs to neither."""
-    width = pixels.shape[1] // 2
-    return pixels[:, :width] if half == 0 else pixels[:, -width:]
-
-
 def _opaque(pixels: Samples, background: Colour) -> Samples:
     """(H, W, 2 or 4) put on a colour: (H, W, 3), or where that is grey and the picture, too, (H, W, 1)."""
     top = np.iinfo(pixels.dtype).max
@@ -173,10 +169,7 @@ def _of_depth(pixels: Samples, dtype: np.dtype[Any]) -> Samples:
     """The same as bytes, or as 16 bits."""
     if pixels.dtype == dtype:
         return pixels
-    if dtype == np.uint16:
-        return pixels.astype(np.uint16) * 257
-    deep: Samples = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    return deep
+    return pixels.astype(np.uint16) * 257 if dtype == np.uint16 else eight_bits(pixels)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from gantool.data.decode import Colour, parse_colour
-from gantool.data.palette import Palette, open_palette
 from gantool.data.set_options import PairOptions
 from gantool.engine.devices import pick_device
 from gantool.family import TestMode, Translates, Translation
@@ -56,10 +55,6 @@ class Habits:
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     palette: str = ""
     background: Colour = (255, 255, 255)
-
-    def colours(self) -> Palette | None:
-        """The palette; None for the generic one. Raises DataError where its file is gone."""
-        return open_palette(self.palette) if self.palette else None
 
 
 def open_translator(
