@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,50 @@ class Readable:
                 self._hint = self._hint or hint
                 self._bad.add(index)
                 self.skipped.append((self.source.pictures.names[int(self.chosen[index])], why))
+
+
+class Remembered(Readable, Generic[T]):
+    """What `make` gives for each picture, of which as much stays in memory as fits.
+
+    Args:
+        source, chosen: see `Readable`.
+        memory: bytes that may hold it.
+
+    Attributes:
+        cached: whether all that was made is held.
+    """
+
+    def __init__(self, source: LabelledPictures, chosen: NDArray[np.int64], memory: float) -> None:
+        super().__init__(source, chosen)
+        self._kept: dict[int, T] = {}
+        self._free = memory
+        self.cached = True
+
+    def make(self, index: int) -> tuple[T, int] | None:
+        """What is made of picture `index` now, and the bytes that it takes; None where it cannot be used."""
+        raise TypeError(f"{type(self).__name__} does not say what it makes")
+
+    def holds(self, indices: NDArray[np.int64]) -> bool:
+        """Whether all of these are in memory."""
+        return all(int(index) in self._kept for index in indices)
+
+    def get(self, index: int) -> T:
+        """What stands for picture `index`. Raises DataError where no picture of the set can be used."""
+        return self.settle(index, self._recalled)
+
+    def _recalled(self, index: int) -> T | None:
+        if index in self._kept:
+            return self._kept[index]
+        made = self.make(index)
+        if made is None:
+            return None
+        found, size = made
+        with self._changed:  # two threads may have read the same one: then it is kept once
+            if index not in self._kept and size <= self._free:
+                self._kept[index] = found
+                self._free -= size
+            self.cached = self.cached and index in self._kept
+        return found
 
 
 class Squares(Readable):

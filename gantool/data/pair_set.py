@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gantool.data.ahead import Into, Maker
 from gantool.data.batches import Batches
-from gantool.data.cache import Readable, reason
+from gantool.data.cache import Remembered, reason
 from gantool.data.decode import Pixels, parse_colour
 from gantool.data.faithful import Samples
 from gantool.data.order import FLIP, LEFT, TOP, uniform
@@ -166,18 +166,14 @@ def middle(pixels: Samples, size: Size) -> Samples:
     return pixels[top : top + size[0], left : left + size[1]]
 
 
-class PairWholes(Readable):
-    """Whole pairs as they are before a part is cut out; as many as fit stay in memory.
+class PairWholes(Remembered[Pair]):
+    """Whole pairs as they are before a part is cut out: (H, W, C) each, brought to one size.
 
     Args:
-        source, chosen: see `Readable`.
+        source, chosen, memory: see `Remembered`.
         options: how a picture comes to its size.
         size: (height, width) of what is trained on.
         given, truth: the sides, and how they are read.
-        memory: bytes that may hold decoded pictures.
-
-    Attributes:
-        cached: whether all that were read are held.
     """
 
     def __init__(
@@ -190,27 +186,15 @@ class PairWholes(Readable):
         truth: tuple[Side, Decided],
         memory: float,
     ) -> None:
-        super().__init__(source, chosen)
-        self._options, self._size, self._sides, self._free = options, size, (given, truth), memory
-        self._kept: dict[int, Pair] = {}
-        self.cached = True
-
-    def holds(self, indices: Sequence[int] | NDArray[np.int64]) -> bool:
-        """Whether all of these are in memory."""
-        return all(int(index) in self._kept for index in indices)
-
-    def get(self, index: int) -> Pair:
-        """The pair that stands for `index`, brought to one size: (H, W, C) each. Raises DataError where none can be
-        used."""
-        return self.settle(index, self._whole)
+        super().__init__(source, chosen, memory)
+        self._options, self._size, self._sides = options, size, (given, truth)
 
     def decoded(self, index: int) -> Pair:
         """The same pair in the sizes of its files."""
         return self.settle(index, self._decoded)
 
-    def _whole(self, index: int) -> Pair | None:
-        if index in self._kept:
-            return self._kept[index]
+    def make(self, index: int) -> tuple[Pair, int] | None:
+        """See `Remembered`."""
         pair = self._decoded(index)
         if pair is None:
             return None
@@ -222,13 +206,7 @@ class PairWholes(Readable):
         if given.shape[:2] != truth.shape[:2] or not self._fits(given):
             self.leave_out(index, "its pixels are not as many as its header says", "Export the pictures again.")
             return None
-        bytes_ = given.nbytes + truth.nbytes
-        with self._changed:  # two threads may have read the same one: then it is kept once
-            if index not in self._kept and bytes_ <= self._free:
-                self._kept[index] = given, truth
-                self._free -= bytes_
-            self.cached = self.cached and index in self._kept
-        return given, truth
+        return (given, truth), given.nbytes + truth.nbytes
 
     def _fits(self, pixels: Samples) -> bool:
         """Whether the part that is trained on can be cut out; without random parts that is all of it."""

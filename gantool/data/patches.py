@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gantool.data.ahead import Into, Maker
 from gantool.data.batches import Batches
-from gantool.data.cache import Readable
+from gantool.data.cache import Remembered
 from gantool.data.decode import Pixels
 from gantool.data.degrade import Degradation
 from gantool.data.labelled import LabelledPictures, open_labelled
@@ -102,18 +102,14 @@ class PatchSet(Batches):
         return [*notes, made]
 
 
-class Wholes(Readable):
-    """Whole pictures as they are, and their small ones where those are given; as many as fit stay in memory.
+class Wholes(Remembered[Pair]):
+    """Whole pictures as they are, and their small ones where those are given.
 
     Args:
-        source, chosen: see `Readable`.
+        source, chosen, memory: see `Remembered`.
         options: the scale, and the size of a patch, below which a picture cannot be used.
         small: the small pictures, if there are any.
         numbers: which of them belongs to each of `chosen`.
-        memory: bytes that may hold decoded pictures.
-
-    Attributes:
-        cached: whether all that were read are held.
     """
 
     def __init__(
@@ -125,23 +121,11 @@ class Wholes(Readable):
         numbers: NDArray[np.int64] | None,
         memory: float,
     ) -> None:
-        super().__init__(source, chosen)
+        super().__init__(source, chosen, memory)
         self._options, self._small, self._numbers = options, small, numbers
-        self._kept: dict[int, Pair] = {}
-        self._free = memory
-        self.cached = True
 
-    def get(self, index: int) -> Pair:
-        """The picture that stands for `index`, (H, W, 3) uint8 of sides that the scale divides, and it small, or None.
-
-        Raises:
-            DataError: no picture of the set can be used.
-        """
-        return self.settle(index, self._whole)
-
-    def _whole(self, index: int) -> Pair | None:
-        if index in self._kept:
-            return self._kept[index]
+    def make(self, index: int) -> tuple[Pair, int] | None:
+        """The picture, (H, W, 3) uint8 of sides that the scale divides, and it small, or None; see `Remembered`."""
         pixels = self.pixels(index)
         if pixels is None:
             return None
@@ -154,14 +138,7 @@ class Wholes(Readable):
         below = self._below(index, (height // scale, width // scale)) if self._small is not None else None
         if self._small is not None and below is None:
             return None
-        pair = pixels[:height, :width], below
-        bytes_ = pixels.nbytes + (0 if below is None else below.nbytes)
-        with self._changed:  # two threads may have read the same one: then it is kept once
-            if index not in self._kept and bytes_ <= self._free:
-                self._kept[index] = pair
-                self._free -= bytes_
-            self.cached = self.cached and index in self._kept
-        return pair
+        return (pixels[:height, :width], below), pixels.nbytes + (0 if below is None else below.nbytes)
 
     def _below(self, index: int, size: tuple[int, int]) -> Pixels | None:
         """The small picture that belongs to this one, of `size` (height, width), or None where it cannot be used."""
