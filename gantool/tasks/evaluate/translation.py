@@ -113,8 +113,7 @@ def evaluate_translation(
 
     `l1` is the mean of |difference| of samples from 0 to 1; PSNR and SSIM are of R, G and B (or grey), not rounded,
     over all pixels of results rounded to the bits of the model. Means over pictures. Beside each the figure of the mean
-    of all measured truths in place of the result, which has seen the truth; and of the input as it is, where it has as
-    many channels. LPIPS, where its weights are, and FID of the results against the truths, where Inception is.
+    of all other measured truths in place of the result; and of the input as it is, where it has as many channels. LPIPS, where its weights are, and FID of the results against the truths, where Inception is.
 
     Where truths are maps of labels each pixel of result and truth is taken for the class of the nearest colour, and
     pixel accuracy, class accuracy and mean IoU are of all pixels of all pictures together (Long et al. 2015, Sec. 5).
@@ -234,8 +233,8 @@ def _of_255(pixels: Any, kind: Any) -> psnr_ssim.Levels:
 def _baselines(pairs: HeldPairs, held: Held) -> dict[str, float]:
     """Figures of what takes the place of the result."""
     others: dict[str, Any] = {}
-    if pairs.mean is not None:
-        others[MEAN] = pairs.mean
+    if pairs.mean is not None and len(pairs) > 1:
+        others[MEAN] = (len(pairs) * pairs.mean - held.truth) / (len(pairs) - 1)  # of the others: it has not seen this
     if held.given.shape == held.truth.shape:
         others[INPUT] = held.given
     figures = {name: _figures(held.truth, other) for name, other in others.items()}
@@ -323,7 +322,7 @@ def _protocol(ready: Prepared, network: Translates, mode: TestMode, seed: int) -
         "paper": f"paper: norms by each picture's own statistics, dropout at work (seed {seed})",
         "eval": "eval: norms by what was gathered in training, no dropout",
     }
-    mean = "the mean of these truths, which has seen them: what a result should beat"
+    mean = "not measured: there is one truth" if len(pairs) < 2 else "the mean of the other truths"
     return {
         "data": pairs.label, "part": pairs.part or "all", **({"found": pairs.remarks} if pairs.remarks else {}),
         "pictures": len(pairs), "direction": f"{a} becomes {b}", "size": fits[how.fit], "test mode": modes[mode],
