@@ -195,6 +195,17 @@ def test_previews_show_inputs_outputs_and_truths(pairs, tmp_path):
     assert (run.path / "previews" / "stage-01.png").is_file()
 
 
+def test_training_begins_with_the_networks_of_another_run(pairs, tmp_path):
+    first = train(pairs, tmp_path)
+    again = train(pairs, tmp_path, steps=1, lr_g=1e-30, lr_d=1e-30, start=f"pix2pix:{first.path}")
+    for key, value in first.load().named_parameters():
+        torch.testing.assert_close(dict(again.load().named_parameters())[key], value, rtol=0, atol=1e-12, msg=key)
+    with pytest.raises(UsageError, match=r"generator .* is not like this one"):
+        train(pairs, tmp_path, start=f"pix2pix:{first.path}", width_g=6)
+    with pytest.raises(ConfigError, match="names no run of pix2pix"):
+        Pix2PixConfig(start="latest")
+
+
 def test_it_draws_nothing_from_noise(pairs, tmp_path):
     with pytest.raises(UsageError, match="draws nothing from noise alone"):
         build()[0].sample(SampleRequest([0]))

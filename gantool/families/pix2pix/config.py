@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -32,6 +33,8 @@ class Pix2PixConfig(PairOptions):
     generator_first: bool = opt(
         False, "G learns from D as it was before D's update, as in the authors' code", group=SCHEDULE
     )
+
+    start: str = opt("", "begin with the networks of a trained or imported run, pix2pix:RUN", group=SCHEDULE)
 
     arch: Literal["unet", "resnet"] = opt("unet", "generator: U-Net or residual network", group=NETWORK)
     layers: int | None = opt(
@@ -79,8 +82,17 @@ class Pix2PixConfig(PairOptions):
                 "--gp asks for the gradient of each picture alone, and batch norm mixes the pictures of a batch.",
                 "Add --norm instance (or none).",
             )
+        if self.start and not self.start.startswith("pix2pix:"):
+            raise ConfigError(
+                f"--start {self.start} names no run of pix2pix.", "Write pix2pix:RUN, as in pix2pix:latest."
+            )
         if self.crops:
             self.check_size(self.size)
+
+    @property
+    def parts(self) -> Mapping[int, str]:
+        """Trained runs that it takes in: the networks to begin with."""
+        return {0: self.start} if self.start else {}
 
     def check_size(self, side: int) -> None:
         """Raises ConfigError where pictures with that shorter side are too small for the discriminator."""

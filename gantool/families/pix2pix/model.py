@@ -16,6 +16,7 @@ from gantool.data.pair_set import PairSet
 from gantool.data.pairs import HELD_OUT, first_part, open_pairs
 from gantool.engine.feed import Feed
 from gantool.engine.model import Context, GanModel, Metrics, Stage, adam, set_learning_rates
+from gantool.errors import UsageError
 from gantool.families.pix2pix.config import Pix2PixConfig
 from gantool.families.pix2pix.networks import make_discriminator, make_generator
 from gantool.family import DataShape, TestMode, Translation
@@ -54,6 +55,20 @@ class Pix2Pix(GanModel):
         self._tested: dict[TestMode, Tested] = {}
         for name, channels in (("given", self.generator.inputs), ("truth", self.generator.outputs)):
             self.register_buffer(name, torch.zeros(EXAMPLES, channels, shape.height, shape.width, dtype=torch.uint8))
+
+    def adopt(self, place: int, model: GanModel) -> None:
+        """Begin with the networks of a trained run. Raises UsageError where they are others."""
+        assert isinstance(model, Pix2Pix)
+        for name, theirs in (("generator", model.drawing), ("discriminator", model.discriminator)):
+            ours, known = self.get_submodule(name).state_dict(), theirs.state_dict()
+            if {key: value.shape for key, value in ours.items()} != {key: value.shape for key, value in known.items()}:
+                raise UsageError(
+                    f"The {name} of {self.config.start} is not like this one.",
+                    "Give this run the same --arch, --layers, --width-g, --norm, --patch, --width-d and --conditional.",
+                )
+            self.get_submodule(name).load_state_dict(known)
+        if self.average is not None:
+            self.average.load_state_dict(self.generator.state_dict())
 
     # --- the schedule -----------------------------------------------------------------------------------
 
@@ -122,7 +137,8 @@ class Pix2Pix(GanModel):
             fake = self.generator(x, noise)
         found = self._play(x, y, fake.to(y.dtype), ctx)  # losses bear no bfloat16
         if self.average is not None:
-            update_average(self.average, self.generator, early_decay(self.config.ema, ctx.step))
+            kept = self.config.ema
+            update_average(self.average, self.generator, kept if self.config.start else early_decay(kept, ctx.step))
         return found
 
     def _play(self, x: Tensor, y: Tensor, fake: Tensor, ctx: Context) -> Metrics:
