@@ -12,6 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
+from gantool.family import Translation
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -27,3 +29,35 @@ def picture(tmp_path_factory) -> Path:
     noise = np.random.default_rng(3).integers(0, 256, (6, 8, 3), dtype=np.uint8)
     Image.fromarray(noise).resize((40, 30), Image.Resampling.BICUBIC).save(path)
     return path
+
+
+class Invert(torch.nn.Module):
+    """A model that translates: gives back the negative, in as many channels as asked, and remembers what it saw."""
+
+    def __init__(self, **facts):
+        super().__init__()
+        self.translation = Translation(**{"size": (8, 8), **facts})
+        self.seen = []
+
+    def translate(self, images, seeds=(), mode="paper"):
+        self.seen.append((images.clone(), list(seeds), mode))
+        channels = 1 if self.translation.gives == "grey" else 3
+        return -images if images.shape[1] == channels else -images.mean(1, keepdim=True).expand(-1, channels, -1, -1)
+
+
+class Seeded(Invert):
+    """Gives pictures of one level, which is the seed's."""
+
+    def translate(self, images, seeds=(), mode="paper"):
+        levels = torch.tensor([seed / 127.5 - 1 for seed in seeds])[:, None, None, None]
+        return levels.expand_as(super().translate(images, seeds, mode))
+
+
+@pytest.fixture
+def inverting():
+    return Invert
+
+
+@pytest.fixture
+def seeded():
+    return Seeded
