@@ -113,7 +113,8 @@ def evaluate_translation(
 
     `l1` is the mean of |difference| of samples from 0 to 1; PSNR and SSIM are of R, G and B (or grey), not rounded,
     over all pixels of results rounded to the bits of the model. Means over pictures. Beside each the figure of the mean
-    of all other measured truths in place of the result; and of the input as it is, where it has as many channels. LPIPS, where its weights are, and FID of the results against the truths, where Inception is.
+    of all other measured truths in place of the result; and of the input as it is, where it has as many channels.
+    LPIPS, where its weights are, and FID of the results against the truths, where Inception is.
 
     Where truths are maps of labels each pixel of result and truth is taken for the class of the nearest colour, and
     pixel accuracy, class accuracy and mean IoU are of all pixels of all pictures together (Long et al. 2015, Sec. 5).
