@@ -8,7 +8,9 @@ import pytest
 from PIL import Image
 
 from gantool.data.enlarger_files import save_enlarger
+from gantool.data.translator_files import save_translator
 from gantool.nn.srresnet import SRResNet
+from gantool.nn.unet import UNet
 from gantool.tasks.evaluate.options import METRICS
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text(encoding="utf-8")
@@ -53,6 +55,7 @@ CALLS = {
     "harmonize, edit": ["harmonize", "--background", "a.png", "b.png", "--preset", "tiny"],
     "paint": ["paint", "--background", "a.png", "b.png", "--preset", "tiny"],
     "superres --model": ["superres", "a.png", "--model", "small.safetensors"],
+    "translate": ["translate", "small.safetensors", "a.png"],
     "superres": ["superres", "a.png", "-s", "1.5", "--max-size", "32", "--preset", "tiny"],
     "export": ["export", "small.safetensors", "--to", "net.pt2"],
     "runs diff": ["runs", "diff", "RUN", "RUN"],
@@ -89,6 +92,8 @@ def test_the_examples_have_the_keys_of_the_answers(cli, here, trained, heading):
     Path("answers.json").write_text(json.dumps({**answers, "sessions": [{"id": "a", "answers": [answer]}]}))
     if heading in ("export", "superres --model"):
         save_enlarger(SRResNet(2, 4, 1), Path("small.safetensors"))
+    if heading == "translate":
+        save_translator(UNet(layers=2, width=2), Path("small.safetensors"))
     words = [str(trained) if word == "RUN" else word for word in CALLS[heading]]
     said = cli(*words, "--json")
     same_shape(examples()[heading], said.reply["data"])
@@ -100,7 +105,7 @@ def test_every_command_is_in_the_overview(cli):
         assert cli(*words, "--help").code == 0
 
 
-PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "export", "import"]
+PAGED = ["sample", "animate", "interpolate", "harmonize", "edit", "paint", "superres", "translate", "export", "import"]
 
 
 @pytest.mark.parametrize(
