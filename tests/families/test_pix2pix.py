@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.overrides import TorchFunctionMode
 
 import gantool
 from gantool.data.batches import Batch
@@ -149,6 +150,33 @@ def test_the_authors_update_both_from_where_both_stand():
         assert torch.equal(ours, theirs)
     port, _ = build()
     assert not torch.equal(step(port, stage)["adversarial"], found[0])
+
+
+class Device(TorchFunctionMode):
+    """Stands for one that works ahead of the host: refuses what would wait for it, or carry numbers to it."""
+
+    WAITS = ("tensor", "as_tensor", "item", "tolist", "cpu", "numpy", "__bool__", "__float__", "__int__", "nonzero")
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        assert func.__name__ not in self.WAITS, func
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"upsample": "resize", "ema": 0.9},
+        {"arch": "resnet", "blocks": 1, "loss": "wasserstein", "gp": 1.0, "norm": "none"},
+    ],
+    ids=str,
+)
+def test_a_step_never_waits_for_the_device(options):
+    model, stage = build(**options)
+    step(model, stage)  # Adam's state is made in the first one
+    with pytest.raises(AssertionError, match="item"), Device():
+        torch.zeros(()).item()
+    with Device():
+        step(model, stage, 1)
 
 
 def test_halving_halves_the_loss_and_the_gradient():
