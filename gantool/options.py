@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import re
 import tomllib
 import typing
@@ -18,6 +19,9 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from gantool.errors import ConfigError
+
+if typing.TYPE_CHECKING:
+    from pydantic import BaseModel
 
 C = TypeVar("C")
 BASIC = "Options"
@@ -139,28 +143,35 @@ def _validate(
     values: Mapping[str, Any],
     origins: Mapping[str, str],
 ) -> C:
-    # pydantic is imported here and nowhere else: it costs 0.1 s that `gantool --help` must not pay.
-    from pydantic import ConfigDict, Field, ValidationError, create_model
+    # pydantic is imported where it is used: it costs 0.1 s that `gantool --help` must not pay.
+    from pydantic import ValidationError
 
     for name, value in values.items():  # pydantic would take true for 1
         allowed = (known[name].type, *typing.get_args(known[name].type))
         if isinstance(value, bool) and bool not in allowed and (int in allowed or float in allowed):
             raise _not_allowed(known[name], value, origins[name], "a number")
-    fields: dict[str, Any] = {}
-    for name, info in known.items():
-        limits: dict[str, Any] = dict(info.bounds)
-        if float in (info.type, *typing.get_args(info.type)):
-            limits["allow_inf_nan"] = False
-        fields[name] = (info.type, Field(default=info.default, **limits))
-    shadow = create_model("Options", __config__=ConfigDict(protected_namespaces=()), **fields)
     try:
-        checked = shadow.model_validate(dict(values))
+        checked = _shadow(config_type).model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
         problem = first["msg"].removeprefix("Input should be ")
         raise _not_allowed(known[name], values.get(name), origins[name], problem) from None
     return config_type(**{name: getattr(checked, name) for name in known})
+
+
+@functools.cache
+def _shadow(config_type: type) -> type[BaseModel]:
+    """What pydantic checks instead of `config_type`; to make one takes longer than a step of a small network."""
+    from pydantic import ConfigDict, Field, create_model
+
+    fields: dict[str, Any] = {}
+    for info in option_infos(config_type):
+        limits: dict[str, Any] = dict(info.bounds)
+        if float in (info.type, *typing.get_args(info.type)):
+            limits["allow_inf_nan"] = False
+        fields[info.name] = (info.type, Field(default=info.default, **limits))
+    return create_model("Options", __config__=ConfigDict(protected_namespaces=()), **fields)
 
 
 def _not_allowed(info: OptionInfo, value: Any, origin: str, problem: str) -> ConfigError:
