@@ -198,7 +198,8 @@ class PairWholes(Remembered[Pair]):
         pair = self._decoded(index)
         if pair is None:
             return None
-        size = loaded_size((pair[0].shape[0], pair[0].shape[1]), self._options)
+        a = pair[0] if self._options.direction == "AtoB" else pair[1]  # whose header told the size of all
+        size = loaded_size((a.shape[0], a.shape[1]), self._options)
         given, truth = (
             np.ascontiguousarray(resized(one, size, how.how.kind))
             for one, (_, how) in zip(pair, self._sides, strict=True)

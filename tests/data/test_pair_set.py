@@ -142,6 +142,17 @@ def test_widths(tmp_path, opened):
     assert (data.translation.size[1], data.translation.fit) == (40, "width")
 
 
+@pytest.mark.parametrize("direction", ["AtoB", "BtoA"])
+def test_widths_of_pairs_whose_heights_differ_by_rounding(tmp_path, opened, direction):
+    for k in range(2):
+        save(noise(15, 20, 3), tmp_path / f"a/{k}.png")  # 30 high at 40
+        save(noise(149, 200, 3), tmp_path / f"b/{k}.png")  # 29
+    data = opened(tmp_path, preprocess="scale_width", load_size=40, direction=direction)
+    batch = data.next()
+    assert batch.given.shape == batch.images.shape == (2, 3, 30, 40)
+    assert data.skipped == []
+
+
 def test_pictures_as_they_are(beside, opened):
     folder, wholes = beside
     data = opened(folder, preprocess="none", flip=False)

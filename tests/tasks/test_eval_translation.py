@@ -152,6 +152,17 @@ def test_pictures_are_squashed_as_in_training(tmp_path: Path) -> None:
     assert model.asked[0][0] == (1, 3, 50, 50)
 
 
+def test_heights_that_differ_by_rounding(tmp_path: Path) -> None:
+    """As in training: 30 and 29 high at a width of 40, and the truth takes the other's."""
+    random = np.random.default_rng(0)
+    for name, height, width in (("A", 15, 20), ("B", 149, 200)):
+        (tmp_path / name).mkdir()
+        Image.fromarray(random.integers(0, 256, (height, width, 3), np.uint8)).save(tmp_path / name / "0.png")
+    a, b = (np.asarray(Image.open(tmp_path / name / "0.png").resize((40, 30), Image.BICUBIC)) for name in "AB")
+    found = evaluate_translation(Inverting(40, fit="width"), tmp_path, options=CPU)
+    assert found.value == pytest.approx(np.abs(b - (255.0 - a)).mean() / 255, abs=1e-12)
+
+
 def test_grey_of_16_bits(tmp_path: Path) -> None:
     """Truths of one channel keep their 65,536 levels; colours have no input of as many channels."""
     random = np.random.default_rng(0)

@@ -19,7 +19,7 @@ from gantool.data.pair_kinds import decide
 from gantool.data.pairs import first_part, open_pairs
 from gantool.data.palette import BUILTIN, Palette, open_palette
 from gantool.data.set_options import Kind
-from gantool.data.sides import Reading, eight_bits, fitted
+from gantool.data.sides import Reading, eight_bits, fitted, resized, wide
 from gantool.errors import DataError
 from gantool.family import Translation
 from gantool.tasks.evaluate.operands import Count
@@ -180,7 +180,10 @@ class HeldPairs:
             return self._kept[index]
         how = self.translation
         given = fitted(self._given.read(index, self._takes), how.size, how.fit, how.takes)
-        truth = fitted(self._truth.read(index, self._gives), how.size, how.fit, how.gives)
+        truth = self._truth.read(index, self._gives)
+        if how.fit == "width" and abs(wide(truth.shape, how.size[1])[0] - len(given)) == 1:  # by rounding
+            truth = resized(truth, (given.shape[0], given.shape[1]), how.gives)
+        truth = fitted(truth, how.size, how.fit, how.gives)
         if given.shape[:2] != truth.shape[:2]:
             sizes = (f"{one.shape[1]}x{one.shape[0]}" for one in (given, truth))
             raise DataError(
