@@ -24,8 +24,7 @@ SUFFIXES = frozenset(
 
 _HEADER = re.compile(rb"YUV4MPEG2 W(\d+) H(\d+) F(\d+):(\d+)")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
-# A video may name other files or addresses: no more than files of this machine are opened.
-_QUIET = ["ffmpeg", "-hide_banner", "-nostdin", "-protocol_whitelist", "file,pipe"]
+_QUIET = ["ffmpeg", "-hide_banner", "-nostdin"]
 
 
 @dataclass(frozen=True)
@@ -118,5 +117,8 @@ def with_sound(video: Path, source: Path, to: Path) -> bool:
 
 
 def _input(path: Path) -> list[str]:
-    """Words that make ffmpeg read this very file, whatever its name looks like."""
-    return ["-i", f"file:{path}"]
+    """Words that make ffmpeg read this very file, whatever its name looks like.
+
+    A video may name other files or addresses: no more than files of this machine are opened.
+    """
+    return ["-protocol_whitelist", "file,pipe", "-i", f"file:{path}"]

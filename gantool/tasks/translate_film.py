@@ -229,10 +229,10 @@ def _write_video(film: Film, shown: Iterator[Shown], path: Path, overwrite: bool
             else:
                 say(f"The sound of {film.path} could not be kept.")
         else:
-            frames = list(shown)
-            step = max(LEAST_STEP, math.gcd(*(round(one.milliseconds) for one in frames)))
-            times = [max(1, round(one.milliseconds / step)) for one in frames]
-            repeated = (_rgb(one.pixels) for one, n in zip(frames, times, strict=True) for _ in range(n))
+            times = [frame.milliseconds for frame in film.frames()]  # read twice, so that no frames are held
+            step = max(LEAST_STEP, math.gcd(*map(round, times)))
+            counts = [max(1, round(time / step)) for time in times]
+            repeated = (_rgb(one.pixels) for one, n in zip(shown, counts, strict=True) for _ in range(n))
             encode_video(repeated, f"1000/{step}", video, path)
         with open(video, "rb") as file:
             atomic_write(path, lambda to: shutil.copyfileobj(file, to), overwrite=overwrite, sync=False)

@@ -2,7 +2,9 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from gantool.data.animation import animation_bytes, open_animation
 from gantool.data.faithful import load_faithful
 from gantool.data.movie import encode_video
 from gantool.data.sides import resized
-from gantool.data.video import Video, open_video
+from gantool.data.video import Video, open_video, with_sound
 from gantool.errors import DataError, RunError, UsageError
 from gantool.tasks import translate_film
 from gantool.tasks.translate import translate
@@ -185,6 +187,31 @@ def test_from_video_to_animation_and_back(tmp_path, film, inverting, monkeypatch
     grey = np.abs(255 - frames()[0].mean(2) - fake.written["frames"][4][..., 0]).max()
     assert grey <= 1
     assert (fake.written["frames"][5] != fake.written["frames"][4]).any()
+
+
+def test_frames_are_translated_as_the_video_is_written(tmp_path, film, inverting, monkeypatch):
+    """None is held: an animation may be longer than what fits."""
+    fake, model, done = Fake(monkeypatch), inverting(), []
+
+    def encode(given, rate, video, path):
+        next(given)
+        done.append(len(model.seen))
+        fake.encode(given, rate, video, path)
+
+    monkeypatch.setattr(translate_film, "encode_video", encode)
+    translate(model, film, format="mp4", batch=1)
+    assert done == [1]
+    assert len(model.seen) == len(TIMES)
+
+
+def test_no_video_leads_elsewhere(tmp_path, monkeypatch):
+    """What ffmpeg may open is said for each file that it reads: its words hold for the next one alone."""
+    asked = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: asked.append(command) or SimpleNamespace(returncode=0))
+    assert with_sound(tmp_path / "a.mp4", tmp_path / "b.mov", tmp_path / "c.mp4")
+    inputs = [k for k, word in enumerate(asked[0]) if word == "-i"]
+    assert [asked[0][k + 1] for k in inputs] == [f"file:{tmp_path / name}" for name in ("a.mp4", "b.mov")]
+    assert [asked[0][k - 2 : k] for k in inputs] == [["-protocol_whitelist", "file,pipe"]] * 2
 
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
