@@ -18,7 +18,7 @@ from gantool.data.decode import parse_colour, silence_pillow
 from gantool.data.faithful import Extras, Samples
 from gantool.data.faithful_write import NAMES, Form, Kind, check_room, encode
 from gantool.data.order import permutation
-from gantool.data.pair_files import PairedPictures
+from gantool.data.pair_files import ListedFiles, PairedPictures
 from gantool.data.pair_kinds import Decided, decide
 from gantool.data.pair_sizes import Sizes, look_at_sizes, sides_of
 from gantool.data.pairs import PARTS, open_pairs
@@ -96,7 +96,7 @@ def pair_data(
         count: told of how many pairs out of how many are done.
 
     Raises:
-        UsageError: options that do not go together, or `out` is where the pictures are.
+        UsageError: options that do not go together, or results would lie among the pictures, or replace one.
         ConfigError, DataError: see `open_pairs`; sizes within pairs differ, without `size` and `fit`; nothing can be
             read. Single pairs that cannot be read are left out.
         RunError: a file exists and differs, or cannot be written.
@@ -110,6 +110,7 @@ def pair_data(
     source = open_pairs(a, target=b or "", part=None, background=background)
     _check_apart(Path(out), [Path(folder) for folder in (a, b) if folder is not None])
     names = _results(source, form, shares, seed)
+    _check_listed(Path(out), names, source)
     sizes = look_at_sizes(source, np.arange(len(source), dtype=np.int64))
     if not (wanted or fit):
         _check_sizes(sizes)
@@ -310,6 +311,19 @@ def _check_apart(out: Path, folders: Sequence[Path]) -> None:
         there = os.path.realpath(folder)
         if os.path.isdir(there) and (here == there or here.startswith(there + os.sep)):
             raise UsageError(f"{out} is in {folder}, where the pictures are.", "Name another folder for the pairs.")
+
+
+def _check_listed(out: Path, names: Sequence[str], source: PairedPictures) -> None:
+    """Raises UsageError where a result would take the place of a picture that a list names, wherever that lies."""
+    listed = {
+        os.path.realpath(side.files.folder / name)
+        for side in (source.a, source.b)
+        if isinstance(side.files, ListedFiles)
+        for name in side.files.files
+    }
+    for name in names if listed else ():
+        if os.path.realpath(out / name) in listed:
+            raise UsageError(f"{out / name} is one of the pictures listed.", "Name another folder for the pairs.")
 
 
 def _check_sizes(sizes: Sizes) -> None:

@@ -181,6 +181,15 @@ def test_what_cannot_be_read_is_left_out(sides):
     assert "damaged or cut off" in done.left_out[1][1]
 
 
+def test_results_do_not_replace_pictures_that_are_listed(sides):
+    folder, wholes = sides
+    (folder / "list.csv").write_text("".join(f"a/{name}.png,b/{name}.png\n" for name in wholes))
+    with pytest.raises(UsageError, match=r"a/train/1\.png is one of the pictures listed"):
+        pair_data(folder / "list.csv", None, folder, overwrite=True)
+    assert np.array_equal(np.asarray(Image.open(folder / "a/train/1.png")), wholes["train/1"][0])
+    assert pair_data(folder / "list.csv", None, folder, form="webp").pairs == 4
+
+
 def test_results_do_not_lie_among_the_pictures(sides):
     folder, _ = sides
     for out in (folder / "a", folder / "b/train"):
