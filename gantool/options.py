@@ -66,10 +66,11 @@ class OptionInfo:
         return "--" + self.name.replace("_", "-")
 
 
-def option_infos(config_type: type) -> list[OptionInfo]:
+@functools.cache
+def option_infos(config_type: type) -> tuple[OptionInfo, ...]:
     """The options of a config dataclass, in the order they are written."""
     hints = typing.get_type_hints(config_type)
-    return [
+    return tuple(
         OptionInfo(
             f.name,
             hints[f.name],
@@ -79,7 +80,7 @@ def option_infos(config_type: type) -> list[OptionInfo]:
             f.metadata.get("bounds", {}),
         )
         for f in dataclasses.fields(config_type)
-    ]
+    )
 
 
 @dataclass(frozen=True)
