@@ -157,6 +157,7 @@ class PairSet(Batches):
             "given": self.takes.how.kind,
             "truth": self.gives.how.kind,
             "given_channels": self.shape.given,
+            "side_by_side": self.given.half is not None,
         }
 
 

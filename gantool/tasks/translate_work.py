@@ -16,6 +16,7 @@ from gantool.data.image import read_bytes
 from gantool.data.pair_files import half_of
 from gantool.data.palette import Palette, nearest_ids
 from gantool.data.sides import Reading, eight_bits, fitted, read_side, resized
+from gantool.errors import DataError
 from gantool.family import Translation
 from gantool.tasks.picture_levels import Levels, Tick, luma
 from gantool.tasks.picture_names import Item
@@ -73,6 +74,8 @@ class Manner:
         """
         data = read_bytes(path)
         picture = decode_faithful(path, data)
+        if self.half is not None and picture.size[1] < 2:
+            raise DataError(f"{path} is one pixel wide, and holds no two pictures.", "Leave out --pairs.")
         if self.translation.takes != "labels":
             return self.prepare(picture)
         known = self.translation.input_palette
@@ -121,7 +124,7 @@ class Manner:
         if pixels.shape[:2] == before:
             return pixels, []
         notes = [f"brought to {how}{', and the result back' if self.restore else ''}"]
-        if self.half is None and before[1] * height == 2 * before[0] * width:
+        if self.half is None and self.habits.side_by_side and before[1] * height == 2 * before[0] * width:
             notes.append("twice as wide as what was trained on; of pairs side by side --pairs takes one half")
         return pixels, notes
 

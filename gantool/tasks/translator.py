@@ -50,11 +50,13 @@ class Habits:
         direction: which half of side-by-side pairs goes in: "AtoB", the left one; or "BtoA".
         palette: by its name or file, of the colours that stand for ids of labels; empty: the generic one.
         background: the colour under transparent pixels.
+        side_by_side: whether files held both pictures of a pair, or may have.
     """
 
     direction: Literal["AtoB", "BtoA"] = "AtoB"
     palette: str = ""
     background: Colour = (255, 255, 255)
+    side_by_side: bool = True
 
 
 def open_translator(
@@ -93,11 +95,11 @@ def habits_of(reference: str | Path | Run | Translates, out: str | Path = DEFAUL
     if isinstance(reference, Translates) or (not isinstance(reference, Run) and opening.names_file(reference)):
         return Habits()
     run = opening.find_able(reference, TASK, out)
-    background = parse_colour(str((run.info.get("data") or {}).get("background", "white")))
-    config = run.config
+    config, data = run.config, run.info.get("data") or {}
+    background, beside = parse_colour(str(data.get("background", "white"))), bool(data.get("side_by_side", True))
     if not isinstance(config, PairOptions):
-        return Habits(background=background)
-    return Habits(config.direction, config.palette, background)
+        return Habits(background=background, side_by_side=beside)
+    return Habits(config.direction, config.palette, background, beside)
 
 
 def fingerprint(model: Translates) -> str:

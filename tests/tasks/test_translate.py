@@ -444,6 +444,7 @@ def test_a_run_translates_as_it_was_trained(tmp_path):
     )  # fmt: skip
     assert habits_of(run).direction == "BtoA"
     assert habits_of(run).background == (0, 0, 0)
+    assert habits_of(run).side_by_side
     done = gantool.translate(run, tmp_path / "pairs", pairs=True)
     model = run.load("cpu")
     given = torch.from_numpy(noise(size=(32, 64), seed=1)[:, 32:]).permute(2, 0, 1)[None] / 127.5 - 1
