@@ -230,6 +230,11 @@ def test_training_begins_with_the_networks_of_another_run(pairs, tmp_path):
         torch.testing.assert_close(dict(again.load().named_parameters())[key], value, rtol=0, atol=1e-12, msg=key)
     with pytest.raises(UsageError, match=r"generator .* is not like this one"):
         train(pairs, tmp_path, start=f"pix2pix:{first.path}", width_g=6)
+    with pytest.raises(UsageError, match=r"generator .* is not like this one"):  # its weights have the same shapes
+        build(arch="resnet", blocks=1)[0].adopt(0, build(arch="resnet", blocks=1, upsample="resize")[0])
+    with pytest.raises(UsageError, match=r"generator .* is not like this one"):
+        build(norm="none")[0].adopt(0, build(norm="instance")[0])
+    build(dropout=0.2)[0].adopt(0, build(dropped="first")[0])
     with pytest.raises(ConfigError, match="names no run of pix2pix"):
         Pix2PixConfig(start="latest")
 

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from gantool.data.batches import Batch
 from gantool.data.pair_set import PairSet
@@ -60,13 +60,14 @@ class Pix2Pix(GanModel):
         """Begin with the networks of a trained run. Raises UsageError where they are others."""
         assert isinstance(model, Pix2Pix)
         for name, theirs in (("generator", model.drawing), ("discriminator", model.discriminator)):
-            ours, known = self.get_submodule(name).state_dict(), theirs.state_dict()
-            if {key: value.shape for key, value in ours.items()} != {key: value.shape for key, value in known.items()}:
+            ours, known = self.get_submodule(name), theirs.state_dict()
+            if _kind_of(ours) != _kind_of(theirs):
                 raise UsageError(
                     f"The {name} of {self.config.start} is not like this one.",
-                    "Give this run the same --arch, --layers, --width-g, --norm, --patch, --width-d and --conditional.",
+                    "Give this run the same --arch, --layers, --blocks, --width-g, --norm, --upsample, --patch, "
+                    "--width-d, --conditional and --spectral-norm.",
                 )
-            self.get_submodule(name).load_state_dict(known)
+            ours.load_state_dict(known)
         if self.average is not None:
             self.average.load_state_dict(self.generator.state_dict())
 
@@ -225,3 +226,11 @@ class Pix2Pix(GanModel):
     def network_sizes(self) -> dict[str, int]:
         """Parameters of the two players."""
         return {k: n for k, n in super().network_sizes().items() if k in ("generator", "discriminator")}
+
+
+def _kind_of(network: nn.Module) -> tuple[object, ...]:
+    """What two networks must share for one to take the weights of the other, of which shapes do not tell all."""
+    options = network.options
+    assert isinstance(options, dict)
+    told = {name: value for name, value in options.items() if name not in ("dropout", "dropped")}
+    return told, {name: value.shape for name, value in network.state_dict().items()}
