@@ -108,7 +108,8 @@ def resolve(
     Raises:
         ConfigError: an unknown option (with the nearest known one), a wrong type or a value out of bounds.
     """
-    known = {info.name: info for info in option_infos(config_type)}
+    plain: type = config_type  # mypy does not take type[C] for what can be hashed
+    known = {info.name: info for info in option_infos(plain)}
     values: dict[str, Any] = {}
     origins = dict.fromkeys(known, "default")
     for origin, layer in layers:
@@ -151,8 +152,9 @@ def _validate(
         allowed = (known[name].type, *typing.get_args(known[name].type))
         if isinstance(value, bool) and bool not in allowed and (int in allowed or float in allowed):
             raise _not_allowed(known[name], value, origins[name], "a number")
+    plain: type = config_type
     try:
-        checked = _shadow(config_type).model_validate(dict(values))
+        checked = _shadow(plain).model_validate(dict(values))
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0])
