@@ -165,13 +165,13 @@ def size_remarks(sizes: Sizes) -> list[str]:
     """What is odd with sizes, as short sentences."""
     remarks, differing, odd = [], len(sizes.differing), int(sizes.odd.sum())
     if differing:
-        remarks.append(f"{_pairs(differing)} of two sizes, brought to one")
+        remarks.append(f"{pairs_of(differing)} of two sizes, brought to one")
     if odd:
-        remarks.append(f"{_pairs(odd)} of an odd width, whose middle column is left out")
+        remarks.append(f"{pairs_of(odd)} of an odd width, whose middle column is left out")
     if sizes.bad:
         names = ", ".join(sizes.names[index] for index, _, _ in sorted(sizes.bad)[:_NAMED])
         more = ", ..." if len(sizes.bad) > _NAMED else ""
-        remarks.append(f"{_pairs(len(sizes.bad))} cannot be used ({names}{more})")
+        remarks.append(f"{pairs_of(len(sizes.bad))} cannot be used ({names}{more})")
     return remarks
 
 
@@ -180,5 +180,6 @@ def sides_of(size: Sequence[int] | NDArray[np.int64]) -> str:
     return f"{int(size[1])} × {int(size[0])}"
 
 
-def _pairs(number: int) -> str:
+def pairs_of(number: int) -> str:
+    """ "1 pair", "2,000 pairs"."""
     return f"{number:,} pair{'' if number == 1 else 's'}"

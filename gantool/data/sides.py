@@ -29,7 +29,7 @@ from gantool.errors import DataError
 
 Fit = Literal["squash", "width", "none"]
 
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 _GREYS = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "F")
 _PALETTES = ("P", "PA")
 _LOSSLESS = ("PNG", "TIFF", "GIF", "BMP", "PPM")
@@ -116,7 +116,7 @@ def read_side(path: Path, data: bytes, how: Reading) -> Samples:
     deep = _opaque(decode_faithful(path, data).pixels, how.background)
     if how.kind == "rgb":
         return np.ascontiguousarray(np.broadcast_to(deep, (*deep.shape[:2], 3)))
-    return deep if deep.shape[2] == 1 else np.rint(deep @ _LUMA).astype(np.uint16)[..., None]
+    return deep if deep.shape[2] == 1 else np.rint(deep @ LUMA).astype(np.uint16)[..., None]
 
 
 def _labels(path: Path, data: bytes, how: Reading) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from typing import Any
 from gantool.data.set_options import PairOptions
 from gantool.errors import ConfigError
 from gantool.game.options import WITH_TARGETS, GameConfig
+from gantool.nn.sides import PATCHES
 from gantool.options import resolve
 
 EARLY = 200  # steps: until then anything may happen
@@ -20,7 +21,6 @@ WINS, WON_NO_MORE = 0.98, 0.9  # share of reals and of fakes judged rightly
 LOSES, LOST_NO_MORE = 0.55, 0.6  # the mean of the two shares; 0.5 is guessing
 EXPLODES, EXPLODES_NO_MORE = 100, 30  # times the gradient norm of the beginning
 
-PATCHES = (16, 34, 70, 142, 286)  # sides in pixels that a discriminator of patches may judge
 NARROW = 16  # channels that it should have at least
 
 PLAYERS = {"grad_d": ("discriminator", "lr_d"), "grad_g": ("generator", "lr_g")}
@@ -246,7 +246,7 @@ def won_pairs(config: Any) -> str:
 def advice_weaker_on_pairs(config: Any) -> str:
     """Against a discriminator of pairs that wins, by the options that pix2pix has."""
     lr_d, lr_g, patch, width = (getattr(config, name, 0) for name in ("lr_d", "lr_g", "patch", "width_d"))
-    smaller = max((side for side in PATCHES if side < patch), default=0)
+    smaller = max((side for side in PATCHES if 1 < side < patch), default=0)
     return _tries(
         config,
         None,

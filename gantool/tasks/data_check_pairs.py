@@ -13,7 +13,7 @@ import numpy as np
 from gantool.data.decode import parse_colour
 from gantool.data.pair_files import PairedPictures
 from gantool.data.pair_kinds import Decided, decide
-from gantool.data.pair_sizes import Sizes, look_at_sizes, trained_size
+from gantool.data.pair_sizes import Sizes, look_at_sizes, pairs_of, trained_size
 from gantool.data.pairs import open_pairs
 from gantool.data.set_options import PairOptions
 from gantool.errors import DataError
@@ -89,16 +89,16 @@ def _warn(found: DataCheck) -> None:
     warn, pairs = found.warnings.append, found.pairs
     assert pairs is not None
     if found.bad:
-        warn(f"{_pairs(len(found.bad))} of {found.pictures:,} cannot be used.")
+        warn(f"{pairs_of(len(found.bad))} of {found.pictures:,} cannot be used.")
     if not found.usable:
         warn("Nothing is usable.")
     if pairs.differing:
-        warn(f"In {_pairs(pairs.differing)} A and B are of two sizes; `gantool data pair --fit` mends that.")
+        warn(f"In {pairs_of(pairs.differing)} A and B are of two sizes; `gantool data pair --fit` mends that.")
     if pairs.odd:
-        warn(f"{_pairs(pairs.odd)} {_are(pairs.odd)} of an odd width; the middle column would be left out.")
+        warn(f"{pairs_of(pairs.odd)} {_are(pairs.odd)} of an odd width; the middle column would be left out.")
     if found.copies:
         copies = "an exact copy of another" if found.copies == 1 else "exact copies of others"
-        warn(f"{_pairs(found.copies)} of {found.usable:,} {_are(found.copies)} {copies}.")
+        warn(f"{pairs_of(found.copies)} of {found.usable:,} {_are(found.copies)} {copies}.")
 
 
 def _training(found: DataCheck, options: PairOptions, a: Decided, b: Decided) -> None:
@@ -106,7 +106,7 @@ def _training(found: DataCheck, options: PairOptions, a: Decided, b: Decided) ->
     say, pairs, size, load = found.training.append, found.pairs, options.size, options.loaded
     assert pairs is not None
     if found.bad:
-        say(f"{_pairs(len(found.bad))} would be left out, and others would stand in for them")
+        say(f"{pairs_of(len(found.bad))} would be left out, and others would stand in for them")
     given, truth = (f"A ({a.says})", f"B ({b.says})")
     if options.direction == "BtoA":
         given, truth = truth, given
@@ -117,10 +117,6 @@ def _training(found: DataCheck, options: PairOptions, a: Decided, b: Decided) ->
     channels = a.how.channels + b.how.channels
     say(f"they take {max(0.1, load * load * channels * found.usable / 1e6):,.1f} MB of memory")
     say("half of them mirrored (--no-flip keeps them as they are)")
-
-
-def _pairs(number: int) -> str:
-    return f"{number:,} pair{'' if number == 1 else 's'}"
 
 
 def _are(number: int) -> str:

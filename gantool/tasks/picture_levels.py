@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy import ndimage  # type: ignore[import-untyped]
 from torch import Tensor
 
+from gantool.data.sides import LUMA
 from gantool.errors import RunError
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 ROWS = 1 << 22  # samples that are converted at a time
 
 Levels = NDArray[np.unsignedinteger]
