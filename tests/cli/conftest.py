@@ -1,11 +1,18 @@
-"""Ways to run the command line: in this process (quick) and as a program (signals, start-up, pipes)."""
+"""Ways to run the command line: in this process (quick), in a copy of it (signals) and as a program (start-up)."""
 
+import functools
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from types import SimpleNamespace
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -16,6 +23,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from gantool import registry
+from gantool.cli import launch
 from gantool.cli import main as program
 
 PLUGIN = """
@@ -192,26 +200,127 @@ def plugin(plugin_folder, monkeypatch):
     registry.entries.cache_clear()
 
 
-@pytest.fixture
-def start(plugin_folder):
-    """Start the program (`python -m gantool`) with the plug-in installed; killed at the end if need be."""
+class Copy:
+    """A copy of this process that runs the program: as much of `subprocess.Popen` as tests and --devices need.
+
+    To start Python and import PyTorch and its compiler takes seconds; they are in memory here.
+    """
+
+    def __init__(self, command, *, env, cwd=None, stdin=None, stdout=None, stderr=None, **session):
+        import torch._dynamo  # noqa: F401  Adam does, in each process
+
+        import gantool.tasks.train  # noqa: F401
+
+        self.returncode, self._said = None, None
+        pipes = {number: os.pipe() for number, file in ((1, stdout), (2, stderr)) if file == subprocess.PIPE}
+        files = {0: stdin, 1: stdout, 2: stderr, **{number: writing for number, (_, writing) in pipes.items()}}
+        sys.stdout.flush(), sys.stderr.flush()
+        self.pid = os.fork()
+        if self.pid == 0:
+            code = 1
+            try:
+                code = self._work(command[3:], env, cwd, files, **session)
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        for _, writing in pipes.values():
+            os.close(writing)
+        self.stdout, self.stderr = (os.fdopen(pipes[number][0]) if number in pipes else None for number in (1, 2))
+
+    @staticmethod
+    def _work(words, env, cwd, files, start_new_session=False, preexec_fn=None):
+        if start_new_session:
+            os.setsid()
+        if preexec_fn:
+            preexec_fn()
+        for number, file in files.items():
+            if file is not None:
+                file = os.open(os.devnull, os.O_RDWR) if file == subprocess.DEVNULL else file
+                os.dup2(file if isinstance(file, int) else file.fileno(), number)
+        sys.stdin = os.fdopen(0, closefd=False)
+        sys.stdout, sys.stderr = os.fdopen(1, "w", closefd=False), os.fdopen(2, "w", buffering=1, closefd=False)
+        os.chdir(cwd or ".")
+        os.environ.clear()
+        os.environ.update(env)
+        sys.path[:0] = env["PYTHONPATH"].split(os.pathsep)
+        importlib.invalidate_caches()
+        registry.entries.cache_clear()
+        torch.set_num_threads(1)
+        launch.subprocess = SimpleNamespace(Popen=Copy, DEVNULL=subprocess.DEVNULL)
+        try:
+            program.main(words)
+        except SystemExit as end:
+            return end.code
+        finally:
+            sys.stdout.flush()
+
+    def poll(self):
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def wait(self, timeout=60):
+        until = time.monotonic() + timeout
+        while self.poll() is None:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        return self.returncode
+
+    def communicate(self, timeout=60):
+        """What it says from now on; killed if that takes longer."""
+        if self._said is None:
+            killer = threading.Timer(timeout, self.kill)
+            killer.start()
+            with ThreadPoolExecutor(1) as other:
+                err = other.submit(self.stderr.read)
+                self._said = self.stdout.read(), err.result()
+            killer.cancel()
+            self.stdout.close(), self.stderr.close()
+        self.wait()
+        return self._said
+
+    def send_signal(self, number):
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self):
+        self.send_signal(signal.SIGKILL)
+
+
+def starter(plugin_folder, popen):
+    """Starts the program with the plug-in installed; killed at the end if need be."""
     started = []
 
-    def popen(*words, cwd: Path, env=()):
+    def start(*words, cwd, env=()):
         path = os.pathsep.join([str(plugin_folder), os.environ.get("PYTHONPATH", "")])
-        process = subprocess.Popen(
+        process = popen(
             [sys.executable, "-m", "gantool", *map(str, words)],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": path, **dict(env)},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            text=True,
         )
         started.append(process)
         return process
 
-    yield popen
+    yield start
     for process in started:
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+@pytest.fixture
+def start_anew(plugin_folder):
+    """Start the program as a shell does: Python, then `-m gantool`."""
+    yield from starter(plugin_folder, functools.partial(subprocess.Popen, text=True))
+
+
+@pytest.fixture
+def start(plugin_folder):
+    """Start the program in a copy of this process, where that goes."""
+    # PyTorch's threads of backward passes, of which a GPU brings some, are not copied.
+    copies = hasattr(os, "fork") and not torch.cuda.is_available()
+    yield from starter(plugin_folder, Copy if copies else functools.partial(subprocess.Popen, text=True))

@@ -76,9 +76,9 @@ def test_the_second_signal_stops_at_once(start, here):
     assert json.loads((run_of(here) / "run.json").read_text())["status"] == "interrupted"
 
 
-def test_pictures_not_begun_are_named(start, here):
+def test_pictures_not_begun_are_named(start_anew, here):
     (here / "b.png").write_bytes((here / "a.png").read_bytes())
-    process = start("train", "slow", "a.png", "b.png", "--pause", 0.1, "--steps", 50, "--json", cwd=here)
+    process = start_anew("train", "slow", "a.png", "b.png", "--pause", 0.1, "--steps", 50, "--json", cwd=here)
     wait_for(process, "  run ")
     time.sleep(0.3)
     process.send_signal(signal.SIGINT)

@@ -151,7 +151,7 @@ def test_max_time_is_a_length_of_time(cli, here):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="file names are bytes on POSIX only")
-def test_file_names_that_are_no_text(start, here):
+def test_file_names_that_are_no_text(start_anew, here):
     name = b"caf\xe9.png"
     with open(os.fsencode(here) + b"/" + name, "wb") as file:
         file.write((here / "a.png").read_bytes())
@@ -166,7 +166,7 @@ def test_file_names_that_are_no_text(start, here):
         "--dry-run",
         "--json",
     ]
-    process = start(*words, cwd=here)
+    process = start_anew(*words, cwd=here)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
     assert out.startswith('{"ok": true')
