@@ -90,6 +90,7 @@ def test_it_trains_with(pairs, tmp_path, options):
         ({"l1": 0.0, "adversarial": 0.0}, "nothing is left to learn"),
         ({"gp": 1.0}, "batch norm mixes"),
         ({"patch": 286}, "Patches of 286 pixels need pictures of 96"),
+        ({"layers": 6}, "halve sides more often than 32 pixels can be halved"),
         ({"steps": None, "epochs": 0.0, "decay_epochs": 0.0}, "nothing is left to train"),
     ],
 )

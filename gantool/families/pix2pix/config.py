@@ -95,7 +95,13 @@ class Pix2PixConfig(PairOptions):
         return {0: self.start} if self.start else {}
 
     def check_size(self, side: int) -> None:
-        """Raises ConfigError where pictures with that shorter side are too small for the discriminator."""
+        """Raises ConfigError where pictures with that shorter side are too small for one of the networks."""
+        deepest = int(math.log2(side))
+        if self.arch == "unet" and self.layers is not None and self.layers > deepest:
+            raise ConfigError(
+                f"--layers {self.layers} halve sides more often than {side} pixels can be halved.",
+                f"Take --layers {deepest}, or fewer.",
+            )
         least = least_side(self.patch)
         if self.adversarial and side < least:
             raise ConfigError(
