@@ -65,6 +65,15 @@ def save_mp4(frames: Sequence[Pixels], path: str | Path, fps: float, *, overwrit
     return True
 
 
+def check_ffmpeg(path: str | Path) -> None:
+    """Raises RunError where the program ffmpeg is not installed, without which the video `path` cannot be made."""
+    if shutil.which("ffmpeg") is None:
+        raise RunError(
+            f"{path} would be a video, and the program ffmpeg, which makes videos, is not installed.",
+            "Install ffmpeg, or write a GIF.",
+        )
+
+
 @contextmanager
 def temporary_video(path: str | Path) -> Iterator[Path]:
     """Inside, the name of an MP4 file to be, in a folder that goes again; RunError, naming `path`, for a full disk."""

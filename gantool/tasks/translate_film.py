@@ -18,7 +18,7 @@ from gantool.data.archives import printable
 from gantool.data.decode import Pixels, silence_pillow
 from gantool.data.faithful import Extras, Faithful
 from gantool.data.faithful_write import Form, encode
-from gantool.data.movie import encode_video, temporary_video
+from gantool.data.movie import check_ffmpeg, encode_video, temporary_video
 from gantool.data.sides import eight_bits
 from gantool.data.video import SUFFIXES, Video, open_video, with_sound
 from gantool.errors import DataError, UsageError
@@ -68,6 +68,7 @@ def plan_film(film: Film, to: Path | None, naming: Naming, form: str | None, qua
 
     Raises:
         UsageError: an unknown format, one without quality, or the film's own name.
+        RunError: a video, where the program ffmpeg is not installed.
     """
     own = ".mp4" if isinstance(film, Video) else WORDS[film.kind]
     suffix = own if form is None else WORDS.get(form.lower().removeprefix("."))
@@ -81,6 +82,8 @@ def plan_film(film: Film, to: Path | None, naming: Naming, form: str | None, qua
         raise UsageError(f"{result} has no extension of a format that moves.", f"Use {', '.join(WORDS)}.")
     if form is not None and KINDS.get(ending) != KINDS.get(suffix):
         raise UsageError(f"{result} is not called like {form}.", f"Call it {result.with_suffix(suffix)}.")
+    if ending == ".mp4":
+        check_ffmpeg(result)
     if quality is not None and ending != ".webp":
         raise UsageError("Of films WebP alone has a quality.", "Leave out --quality, or write a .webp.")
     items = tuple(of_each_seed(Item(printable(str(film.path)), film.path, result, "png"), naming))

@@ -143,6 +143,7 @@ class Fake:
         self.written, self.joins = {}, joins
         monkeypatch.setattr(translate_film, "open_video", lambda path: Video(path, 16, 24, "25/2", 9))
         monkeypatch.setattr(Video, "frames", lambda _: iter_closed(frames()))
+        monkeypatch.setattr(translate_film, "check_ffmpeg", lambda path: None)
         monkeypatch.setattr(translate_film, "encode_video", self.encode)
         monkeypatch.setattr(translate_film, "with_sound", self.sound)
 
@@ -231,3 +232,12 @@ def test_a_video_without_ffmpeg(tmp_path, inverting, monkeypatch):
     Path(tmp_path / "clip.mp4").touch()
     with pytest.raises(RunError, match="Install ffmpeg, or give a folder of frames"):
         translate(inverting(), tmp_path / "clip.mp4")
+
+
+def test_to_a_video_without_ffmpeg(film, inverting, monkeypatch):
+    """That is said before a frame is translated."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    model = inverting()
+    with pytest.raises(RunError, match=r"film-translated.mp4 would be a video, .* Install ffmpeg, or write a GIF"):
+        translate(model, film, format="mp4")
+    assert model.seen == []
