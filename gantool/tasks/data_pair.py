@@ -99,7 +99,7 @@ def pair_data(
         UsageError: options that do not go together, or results would lie among the pictures, or replace one.
         ConfigError, DataError: see `open_pairs`; sizes within pairs differ, without `size` and `fit`; nothing can be
             read. Single pairs that cannot be read are left out.
-        RunError: a file exists and differs, or cannot be written.
+        RunError: a file exists and differs, or cannot be written; or a pair lies in another part already.
     """
     wanted = settle_size(size)
     if wanted and fit:
@@ -111,6 +111,8 @@ def pair_data(
     _check_apart(Path(out), [Path(folder) for folder in (a, b) if folder is not None])
     names = _results(source, form, shares, seed)
     _check_listed(Path(out), names, source)
+    if shares:
+        _check_dealt(Path(out), names)
     sizes = look_at_sizes(source, np.arange(len(source), dtype=np.int64))
     if not (wanted or fit):
         _check_sizes(sizes)
@@ -324,6 +326,18 @@ def _check_listed(out: Path, names: Sequence[str], source: PairedPictures) -> No
     for name in names if listed else ():
         if os.path.realpath(out / name) in listed:
             raise UsageError(f"{out / name} is one of the pictures listed.", "Name another folder for the pairs.")
+
+
+def _check_dealt(out: Path, names: Sequence[str]) -> None:
+    """Raises RunError where a pair lies in another part already: it would be trained on and measured on."""
+    for name in names:
+        part, _, inside = name.partition("/")
+        for other in PARTS:
+            if other != part and os.path.lexists(out / other / inside):
+                raise RunError(
+                    f"{out / other / inside} was dealt otherwise: now {part} would have this pair, too.",
+                    "Name a new folder, or give the shares, the seed and the pairs of then.",
+                )
 
 
 def _check_sizes(sizes: Sizes) -> None:

@@ -152,6 +152,10 @@ def test_dealing(tmp_path):
     for split in ("80", "a/b", "0/0", "-1/2", "1/2/3/4", "nan/1"):
         with pytest.raises(UsageError, match="Write shares of train/val/test"):
             pair_data(tmp_path / "a", tmp_path / "b", tmp_path / "x", split=split)
+    for other in ({"seed": 4}, {"split": "1/1/1", "overwrite": True}):  # no pair is in two parts
+        with pytest.raises(RunError, match=r"png was dealt otherwise: now \w+ would have this pair, too"):
+            pair_data(tmp_path / "a", tmp_path / "b", tmp_path / "ab", **({"split": "8/1/1", "seed": 3} | other))
+    assert where == {path.name: path.parent.name for path in (tmp_path / "ab").rglob("*.png")}
     with pytest.raises(UsageError, match="dealt into test and train and val already"):
         pair_data(tmp_path / "ab", None, tmp_path / "x", split="1/1")
 
