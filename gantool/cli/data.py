@@ -140,7 +140,7 @@ def pair(
         talk.say(f"Left out: {len(found.left_out):,} pairs in all.")
     parts = f" ({', '.join(f'{number:,} in {part}' for part, number in found.parts.items())})" if found.parts else ""
     there = f", {found.skipped:,} of them there already" if found.skipped else ""
-    talk.say(f"{found.pairs:,} pairs{parts}{there}.")
+    talk.say(f"{found.pairs:,} pair{'' if found.pairs == 1 else 's'}{parts}{there}.")
     return Result(found.as_dict(), [found.folder])
 
 

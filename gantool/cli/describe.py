@@ -112,8 +112,9 @@ def _passes(plan: Plan) -> str:
     if plan.spec.data == "image" or batch is None or not plan.stages[0].steps:
         return ""
     seen = plan.stages[0].steps * batch * getattr(plan.stage_options[0], "d_steps", 1)
-    one = getattr(plan.source, "noun", "picture")
-    return f", {batch} {one}{'' if batch == 1 else 's'} a batch, {seen / count:,.1f} passes through {count:,} {one}s"
+    one, many = (f"{getattr(plan.source, 'noun', 'picture')}{end}" for end in ("", "s"))
+    taken, all_ = (f"{number:,} {one if number == 1 else many}" for number in (batch, count))
+    return f", {taken} a batch, {seen / count:,.1f} passes through {all_}"
 
 
 def stage_table(plan: Plan) -> RenderableType:

@@ -30,6 +30,8 @@ def file_mode(path: Path) -> int:
     try:
         return path.stat().st_mode
     except (FileNotFoundError, NotADirectoryError) as error:
+        if path.is_symlink():
+            raise DataError(f"{path} is a link to what is not there.", "Mend or remove the link.") from error
         raise DataError(f"There is no file {path}.", did_you_mean(path)) from error
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         raise read_error(path, error) from error

@@ -46,7 +46,7 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
             if number == 0 and not any(os.path.splitext(cell)[1].lower() in SUFFIXES for cell in cells):
                 continue  # what the columns are called
             if len(cells) != 2 or not all(cells):
-                count = f"{len(cells)} cells" if len(cells) != 2 else "an empty cell"
+                count = {1: "one cell", 2: "an empty cell"}.get(len(cells), f"{len(cells)} cells")
                 raise DataError(f"{path}, line {reader.line_num}: it has {count} instead of two paths.", _FORM)
             rows.append((cells[0], cells[1]))
             lines.append(reader.line_num)

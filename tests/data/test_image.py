@@ -486,6 +486,8 @@ def test_missing_file_suggests_a_neighbour(tmp_path):
     check_refused(tmp_path / "zebra", "There is no file {}.", "Check the path.")
     check_refused(tmp_path / "no" / "a.png", "There is no file {}.", "The folder {} does not exist either")
     check_refused(tmp_path / "Balloons.JPG" / "a.png", "There is no file {}.")
+    (tmp_path / "link.png").symlink_to("gone.png")
+    check_refused(tmp_path / "link.png", "{} is a link to what is not there.", "Mend or remove the link.")
 
 
 def test_not_a_file(tmp_path):

@@ -194,7 +194,7 @@ def test_commas_in_quotes_and_whole_paths(tmp_path):
         ("", "empty"),
         ("a,b\n", "has no pairs"),
         ("1.png,2.png\n1.png,gone.png\n\ngone.png,1.png\n", r"2 of the 6 files .* \(line 2: gone.png; line 4: gone"),
-        ("1.png,2.png\n1.png\n", "line 2: it has 1 cells instead of two paths"),
+        ("1.png,2.png\n1.png\n", "line 2: it has one cell instead of two paths"),
         ("1.png,2.png,3.png\n", "line 1: it has 3 cells"),
         ("1.png,\n", "line 1: it has an empty cell"),
         ("1.png,/dev/zero\n", "line 1: /dev/zero"),
