@@ -181,11 +181,9 @@ def test_command_works(
         assert gantool.open_run(interrupted).dir.status() == "finished"
 
 
-def test_python_example_works(place: Path) -> None:
+def test_python_example_works(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     code = example.replace('preset="fast"', 'preset="tiny", iterations=2')
     assert code != example
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, timeout=120, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(place)
+    exec(code, {})

@@ -156,8 +156,11 @@ def never_stopped(tmp_path_factory):
 def in_processes(monkeypatch, tmp_path):
     """Call `work(rank)` in so many processes, as torchrun would; what each returned, as text, and how it ended.
 
-    They are forked, since starting Python and importing torch takes seconds.
+    They are forked, since starting Python and importing torch takes seconds; what each would import is imported here.
     """
+    import torch._dynamo  # noqa: F401  by Adam
+
+    import gantool.tasks.train  # noqa: F401
 
     def begin(rank, count, work):
         child = os.fork()
