@@ -427,6 +427,21 @@ def test_a_run_is_measured_on_the_way_and_after(tmp_path: Path) -> None:
     assert "pictures" in gantool.report(run).read_text().lower()
 
 
+def test_pictures_taken_for_pairs_after_two_folders(tmp_path: Path) -> None:
+    """That is warned of, on the way as well, where baselines are said once."""
+    ab = save_pairs(tmp_path / "ab", PAIRS)
+    a, b = (save_pairs(tmp_path / name, PAIRS) for name in ("a", "b"))
+    said: list[str] = []
+    how = {**TINY, "out": tmp_path, "device": "cpu", "seed": 3, "target": str(b), "say": said.append}
+    run = gantool.train("pix2pix", a, val=str(ab), preview_every=2, **how)
+    odd = f"The run was trained on two files a pair, and each picture of {ab} is taken for both, side by side."
+    assert [odd in sentence for sentence in said].count(True) == 1
+    told = [sentence for sentence in said if " l1 " in sentence]
+    assert ["l1 mean picture" in sentence for sentence in told] == [True, False]
+    assert any(odd in warning for warning in gantool.evaluate_translation(run, ab, options=CPU).warnings)
+    assert not gantool.evaluate_translation(run, b, target=ab, options=CPU).warnings
+
+
 def test_what_cannot_be_measured_on_the_way_costs_nothing_else(tmp_path: Path) -> None:
     held = save_pairs(tmp_path / "held", PAIRS[:1])
     data = save_pairs(tmp_path / "data", PAIRS)

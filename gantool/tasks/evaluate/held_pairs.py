@@ -55,6 +55,7 @@ class HeldPairs:
     Attributes:
         label: what messages call them.
         direction, part: those taken; part is "" where the pairs are not dealt into parts.
+        side_by_side: whether each file is taken for both pictures of a pair.
         skipped: names and reasons of what was left out, known once all were gone through.
 
     Raises:
@@ -79,6 +80,7 @@ class HeldPairs:
         background = "#{:02x}{:02x}{:02x}".format(*habits.background)
         source = open_pairs(data, target=target, part=self.part, background=background)
         self.label, self.remarks = source.pictures.label, list(source.remarks)
+        self.side_by_side = source.a.half is not None
         self._given, self._truth = (source.a, source.b) if self.direction == "AtoB" else (source.b, source.a)
         self._takes, self._gives = (
             _reading(side, kind, known, habits, translation.bits)

@@ -87,6 +87,11 @@ def prepare(
         if palette:
             raise
         said.protocol["classes"] = f"not measured: {error.what[0].lower()}{error.what[1:]} {error.hint}"
+    if pairs.side_by_side and not habits.side_by_side:
+        said.warnings.append(
+            f"The run was trained on two files a pair, and each picture of {pairs.label} is taken for both, side by "
+            "side. If it is not, name a folder that holds A and B, or a CSV of the pairs."
+        )
     if pairs.skipped:
         name, why = pairs.skipped[0]
         said.warnings.append(
