@@ -217,6 +217,7 @@ def test_single_files_and_what_this_program_saved(tmp_path: Path) -> None:
     assert (found.values["input_kind"], found.values["bits"], found.values["size"]) == ("labels", 16, 48)
     assert found.shape.translation == told
     assert any("No discriminator" in note for note in found.notes)
+    assert found.notes[-1].endswith("As the port has them by default: direction, lr.")
     same(model_of(found).generator, network)
     torch.save(ported(UNet(layers=2, width=1)), tmp_path / "facades_label2photo.pth")
     assert read_official(tmp_path / "facades_label2photo.pth").name == "facades_label2photo"

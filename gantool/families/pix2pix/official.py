@@ -17,7 +17,7 @@ from torch import Tensor
 
 from gantool.data.imported import Imported
 from gantool.data.state_dicts import two_players
-from gantool.data.translator_files import pictures_of, read_judge, read_translator
+from gantool.data.translator_files import pictures_of, read_judge, read_translator, translation_in
 from gantool.errors import ConfigError, DataError
 from gantool.families.pix2pix.config import PRESETS, Pix2PixConfig
 from gantool.family import DataShape, Translation
@@ -89,7 +89,7 @@ def read_official(path: Path) -> Imported:
         None,
         tensors,
         ("discriminator.", "given", "truth"),
-        (_about(values), *notes, *missing, _said_of(source, told, network)),
+        (_about(values), *notes, *missing, _said_of(source, told, network, translation_in(file) is not None)),
         PRESET,
         _shape(network, pictures, values),
         file,
@@ -197,9 +197,9 @@ def _about(values: Mapping[str, Any]) -> str:
     return f"A {kind} of {depth}, {way}, for pictures of {values['size']} pixels."
 
 
-def _said_of(source: str, told: Mapping[str, Any], network: Translator) -> str:
-    """Where options came from, and what is assumed."""
-    what = [name for name in ("direction", "size", "lr") if name not in told]
-    what += ["dropout"] if isinstance(network, UNet) and "dropout" not in told else []
+def _said_of(source: str, told: Mapping[str, Any], network: Translator, own: bool) -> str:
+    """Where options came from, and what is assumed; a file of this program's own tells more by itself."""
+    what = [name for name in ("direction", *(() if own else ("size",)), "lr") if name not in told]
+    what += ["dropout"] if isinstance(network, UNet) and not own and "dropout" not in told else []
     found = f"{source} next to it was read." if source else "There are no options next to it."
     return f"{found} As the port has them by default: {', '.join(what)}." if what else found
