@@ -53,7 +53,9 @@ def open_pairs(
     remarks: list[str] = []
     if is_csv(path) and not path.is_dir():
         if target:
-            raise DataError(f"{path} lists both pictures of each pair, and {target} names more.", f"Leave out {target}.")
+            raise DataError(
+                f"{path} lists both pictures of each pair, and {target} names more.", f"Leave out {target}."
+            )
         a, b = _listed(path)
         kind = "csv"
     else:
