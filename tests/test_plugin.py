@@ -11,9 +11,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+import gantool
+from gantool import registry
+from gantool.cli import main as program
+from gantool.errors import GantoolError, UsageError
+from gantool.family import DataShape
+from gantool.options import resolve
 from gantool.registry import BUILT_IN
+from gantool.tasks.runs import new_model
 
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "examples" / "plugin"
@@ -47,17 +55,39 @@ def photo(tmp_path_factory):
     return folder / "photo.png"
 
 
-def python(site, *words, code=None):
-    """Run Python with the folder's packages installed; its JSON answer, where it prints one."""
+def python(site, *words):
+    """What Python says with the folder's packages installed."""
     done = subprocess.run(
-        [sys.executable, *(["-c", code] if code else []), *map(str, words)],
-        env={**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        [sys.executable, *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
+
+
+@pytest.fixture
+def install_here(monkeypatch):
+    """Installs folders' packages in this process."""
+
+    def install_here(*folders):
+        for folder in folders:
+            monkeypatch.syspath_prepend(str(folder))
+        registry.entries.cache_clear()
+
+    yield install_here
+    registry.entries.cache_clear()
+
+
+@pytest.fixture
+def spatialgan(site, install_here):
+    """The example's module, installed in this process."""
+    install_here(site)
+    import gantool_spatialgan
+
+    return gantool_spatialgan
 
 
 # --- the example ----------------------------------------------------------------------------------------
@@ -74,73 +104,69 @@ def test_it_keeps_the_contract(site):
     assert " passed" in python(site, *words)
 
 
-def test_the_command_line_knows_it(site, photo, tmp_path):
-    gantool = ["-m", "gantool"]
-    assert "gantool-spatialgan 0.1.0" in python(site, *gantool, "families")
-    text = " ".join(python(site, *gantool, "train", "spatialgan", "--help").split())
+def test_the_command_line_knows_it(spatialgan, photo, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def said(*words):
+        assert program.run([str(word) for word in words]) == 0
+        return capfd.readouterr().out
+
+    assert "gantool-spatialgan 0.1.0" in said("families")
+    text = " ".join(said("train", "spatialgan", "--help").split())
     for part in ("--iterations", "--doublings", "--crop", "[full|fast|tiny]", "crops a step [default: 16]", "Networks"):
         assert part in text
     words = ["train", "spatialgan", photo, "--preset", "tiny", "--channels", "3", "--out", tmp_path, "--json"]
-    run = json.loads(python(site, *gantool, *words))["data"]["runs"][0]
+    run = json.loads(said(*words))["data"]["runs"][0]
     assert (run["status"], run["steps"]) == ("finished", 12)
-    options = json.loads(python(site, *gantool, "config", "show", run["path"], "--json"))["data"]["options"]
+    options = json.loads(said("config", "show", run["path"], "--json"))["data"]["options"]
     assert options["channels"] == {"value": 3, "origin": "flag"}
     assert options["crop"] == {"value": 24, "origin": "preset tiny"}
-    words = ["sample", run["path"], "-n", "2", "--size", "101x37", "--json"]
-    files = json.loads(python(site, *gantool, *words))["data"]["files"]
+    files = json.loads(said("sample", run["path"], "-n", "2", "--size", "101x37", "--json"))["data"]["files"]
     assert [Image.open(file).size for file in files] == [(101, 37)] * 2
 
 
-TRAINED = """
-import sys, torch
-from gantool.family import DataShape
-from gantool.options import resolve
-from gantool.tasks.runs import new_model
-from gantool_spatialgan import SPEC
-
-config = resolve(SPEC.config, ("tiny", SPEC.preset("tiny").values)).config
-model = new_model(SPEC, config, DataShape(44, 60), 0, torch.device("cpu")).eval()
-"""
+@pytest.fixture
+def model(spatialgan):
+    """A new one, and its options."""
+    torch.manual_seed(0)
+    spec = spatialgan.SPEC
+    config = resolve(spec.config, ("tiny", spec.preset("tiny").values)).config
+    return new_model(spec, config, DataShape(44, 60), 0, torch.device("cpu")).eval(), config
 
 
-def test_moving_the_noise_by_a_cell_moves_the_texture(site):
+def test_moving_the_noise_by_a_cell_moves_the_texture(model):
     """It is stationary up to its edges: nothing of the zero padding is left in a picture."""
-    code = TRAINED + (
-        "s = model.cell; assert s == 4\n"
-        "z = torch.randn(model.noise_shape(1, 40, 40))\n"
-        "here = model.generate(z, 36, 36)\n"
-        "there = model.generate(z[:, :, 1:, 1:], 36, 36)\n"
-        "assert (here[:, :, s:, s:] - there[:, :, :-s, :-s]).abs().max() < 1e-5\n"
-        "assert (here - there).abs().max() > 1e-3\n"
-        "shifted = model.generate(z, 36, 36, 1, 2)\n"
-        "assert (here[:, :, 1:, 2:] - shifted[:, :, :-1, :-2]).abs().max() == 0\n"
-    )
-    python(site, code=code)
+    model, _ = model
+    s = model.cell
+    assert s == 4
+    z = torch.randn(model.noise_shape(1, 40, 40))
+    here = model.generate(z, 36, 36)
+    there = model.generate(z[:, :, 1:, 1:], 36, 36)
+    assert (here[:, :, s:, s:] - there[:, :, :-s, :-s]).abs().max() < 1e-5
+    assert (here - there).abs().max() > 1e-3
+    shifted = model.generate(z, 36, 36, 1, 2)
+    assert (here[:, :, 1:, 2:] - shifted[:, :, :-1, :-2]).abs().max() == 0
 
 
-def test_a_score_sees_as_much_as_the_options_say(site):
-    code = TRAINED + (
-        "x = torch.zeros(1, 3, 24, 24, requires_grad=True)\n"
-        "model.discriminator(x)[0, 0, 0, 0].backward()\n"
-        "rows = x.grad.abs().sum((0, 1, 3)).nonzero()\n"
-        "assert int(rows.max()) + 1 == config.sight == 10\n"
-    )
-    python(site, code=code)
+def test_a_score_sees_as_much_as_the_options_say(model):
+    model, config = model
+    x = torch.zeros(1, 3, 24, 24, requires_grad=True)
+    model.discriminator(x)[0, 0, 0, 0].backward()
+    rows = x.grad.abs().sum((0, 1, 3)).nonzero()
+    assert int(rows.max()) + 1 == config.sight == 10
 
 
-def test_what_does_not_fit_is_said_in_a_sentence(site, photo, tmp_path):
-    code = (
-        "import sys, gantool\n"
-        "from gantool.errors import GantoolError\n"
-        "def said(**options):\n"
-        "    try: gantool.train('spatialgan', sys.argv[1], out=sys.argv[2], **options)\n"
-        "    except GantoolError as error: return error.what\n"
-        "print(said(preset='tiny', crop=45), said(preset='tiny', doublings=4), sep='\\n')\n"
-    )
-    assert python(site, photo, tmp_path, code=code).splitlines() == [
-        "The picture is 60x44 pixels, smaller than the crops of 45.",
-        "--crop 24 is too small for --doublings 4.",
-    ]
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        ({"crop": 45}, "The picture is 60x44 pixels, smaller than the crops of 45."),
+        ({"doublings": 4}, "--crop 24 is too small for --doublings 4."),
+    ],
+)
+def test_what_does_not_fit_is_said_in_a_sentence(spatialgan, photo, tmp_path, options, what):
+    with pytest.raises(GantoolError) as caught:
+        gantool.train("spatialgan", photo, out=tmp_path, preset="tiny", **options)
+    assert caught.value.what == what
 
 
 # --- broken packages ------------------------------------------------------------------------------------
@@ -182,7 +208,7 @@ def broken(site, tmp_path_factory):
     }
     install(folder, "broken", "2.0", points)
     install(folder, "second", "1.0", {"spatialgan": "b_raises:SPEC", "twice": "b_whole:SPEC"})
-    return f"{site}{os.pathsep}{folder}"
+    return site, folder
 
 
 def test_broken_families_are_listed_with_their_reason_and_stop_nothing(broken):
@@ -190,7 +216,7 @@ def test_broken_families_are_listed_with_their_reason_and_stop_nothing(broken):
         "import json; from gantool import registry\n"
         "print(json.dumps([[e.name, e.origin, e.problem, e.spec is None] for e in registry.entries()]))"
     )
-    found = [tuple(row) for row in json.loads(python(broken, code=code))]
+    found = [tuple(row) for row in json.loads(python(os.pathsep.join(map(str, broken)), "-c", code))]
     ours = [(name, "built-in", "", False) for name in BUILT_IN]
     assert found[: len(ours)] == ours
     assert set(found[len(ours) :]) == {
@@ -208,21 +234,19 @@ def test_broken_families_are_listed_with_their_reason_and_stop_nothing(broken):
     }
 
 
-def test_what_works_works_beside_broken_families(broken, photo, tmp_path):
-    code = (
-        "import sys, gantool\n"
-        "from gantool import registry\n"
-        "assert list(registry.families()) == [*registry.BUILT_IN, 'spatialgan', 'twice']\n"
-        "assert registry.get('consingan').title == 'ConSinGAN'\n"
-        "assert registry.get('twice').title == 'Name'\n"
-        "assert registry.get('spatialgan').title == 'Spatial GAN'\n"
-        "run = gantool.train('spatialgan', sys.argv[1], preset='tiny', out=sys.argv[2], seed=1)\n"
-        "assert run.summary()['status'] == 'finished'\n"
-        "try: registry.get('gone')\n"
-        "except gantool.registry.UsageError as error: print(error.what)\n"
-    )
-    said = python(broken, photo, tmp_path, code=code)
-    assert said == "The family gone (broken 2.0) cannot be loaded: ModuleNotFoundError: No module named 'b_gone'.\n"
+def test_what_works_works_beside_broken_families(broken, photo, tmp_path, install_here):
+    site, folder = broken
+    install_here(folder, site)  # each before what is there
+    assert list(registry.families()) == [*registry.BUILT_IN, "spatialgan", "twice"]
+    assert registry.get("consingan").title == "ConSinGAN"
+    assert registry.get("twice").title == "Name"
+    assert registry.get("spatialgan").title == "Spatial GAN"
+    run = gantool.train("spatialgan", photo, preset="tiny", out=tmp_path, seed=1)
+    assert run.summary()["status"] == "finished"
+    with pytest.raises(UsageError) as caught:
+        registry.get("gone")
+    reason = "ModuleNotFoundError: No module named 'b_gone'"
+    assert caught.value.what == f"The family gone (broken 2.0) cannot be loaded: {reason}."
 
 
 # --- the page about it ----------------------------------------------------------------------------------
