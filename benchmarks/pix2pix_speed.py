@@ -35,6 +35,7 @@ from gantool.engine.devices import device_name, pick_device
 from gantool.families.pix2pix.config import Pix2PixConfig
 from gantool.families.pix2pix.model import Pix2Pix
 from gantool.family import DataShape
+from gantool.nn.columns import DoublingConv2d
 from gantool.nn.translator import Translator
 from gantool.options import parse_sets, resolve
 from gantool.tasks.training_data import feed, open_data
@@ -49,12 +50,27 @@ def with_dropout(network: Translator, x: Tensor) -> Tensor:
     return network(x, [torch.rand(len(x), *shape, device=x.device) for shape in shapes])
 
 
+def plainly(network: Translator) -> Translator:
+    """A copy of layers as PyTorch has them: sides doubled by nn.Upsample before a convolution, where that is meant."""
+    network = copy.deepcopy(network)
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, DoublingConv2d):
+                plain = nn.Conv2d(child.in_channels, child.out_channels, 3, 1, 1, bias=child.bias is not None)
+                with torch.no_grad():
+                    plain.weight.copy_(child.weight.transpose(0, 1).flip(2, 3))
+                    if child.bias is not None and plain.bias is not None:
+                        plain.bias.copy_(child.bias)
+                setattr(module, name, nn.Sequential(nn.Upsample(scale_factor=2), plain.to(child.weight.device)))
+    return network
+
+
 class PlainScript:
     """D on the fake and on the true pair, its step; then G through D, and L1: as everybody writes it."""
 
     def __init__(self, model: Pix2Pix, batches: list[tuple[Tensor, Tensor]]) -> None:
         self.config, self.batches, self.done = model.config, batches, 0
-        self.g, self.d = copy.deepcopy(model.generator), copy.deepcopy(model.discriminator)
+        self.g, self.d = plainly(model.generator), copy.deepcopy(model.discriminator)
         betas = (model.config.beta1, model.config.beta2)
         self.opt_g = torch.optim.Adam(self.g.parameters(), lr=model.config.lr_g, betas=betas)
         self.opt_d = torch.optim.Adam(self.d.parameters(), lr=model.config.lr_d, betas=betas)
@@ -127,7 +143,7 @@ def translating(args: argparse.Namespace, device: torch.device) -> dict[str, Any
     config = config_of(args)
     torch.manual_seed(0)
     model = Pix2Pix(config, DataShape(config.size, config.size, given=3)).to(device)
-    network = copy.deepcopy(model.generator).train()
+    network = plainly(model.generator).train()
     with tempfile.TemporaryDirectory() as temporary:
         folder, to = Path(temporary, "in"), Path(temporary, "out")
         folder.mkdir()
