@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import shutil
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +24,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
-from timing import machine
 from torch import Tensor, nn
-from turns import Ours, Ways, best, in_circles
+from turns import Ours, Ways, best, command_line, in_circles
 
 from gantool import registry
-from gantool.engine.devices import device_name, pick_device
 from gantool.families.pix2pix.config import Pix2PixConfig
 from gantool.families.pix2pix.model import Pix2Pix
 from gantool.family import DataShape
@@ -118,6 +114,7 @@ def config_of(args: argparse.Namespace) -> Pix2PixConfig:
 
 
 def training(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    print(f"pix2pix --preset {args.preset} {' '.join(args.set)}")
     spec, config = registry.get("pix2pix"), config_of(args)
     shape = DataShape(config.size, config.size, count=400, given=3)
     with tempfile.TemporaryDirectory() as temporary:
@@ -140,6 +137,7 @@ def training(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
 
 
 def translating(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
+    print(f"pix2pix --preset {args.preset} {' '.join(args.set)}")
     config = config_of(args)
     torch.manual_seed(0)
     model = Pix2Pix(config, DataShape(config.size, config.size, given=3)).to(device)
@@ -182,30 +180,13 @@ def report(found: dict[str, float]) -> dict[str, Any]:
     return {"a_second": found, "ratios": ratios}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["training", "translate"])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=4)
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", default="port")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--steps", type=int, default=4, help="a round")
     parser.add_argument("--pictures", type=int, default=16)
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of gantool's step")
     parser.add_argument("--compile", action="store_true", help="gantool's networks")
-    parser.add_argument(
-        "--processor-time", action="store_true", help="seconds of the processor, where other programs run; one thread"
-    )
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    device = pick_device(args.device)
-    print(f"{device_name(device)}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}")
-    print(f"pix2pix --preset {args.preset} {' '.join(args.set)}")
-    rows = {"training": training, "translate": translating}[args.what](args, device)
-    if args.json:
-        given = {name: value for name, value in vars(args).items() if name != "json"}
-        args.json.write_text(json.dumps({**machine(device), **given, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__doc__, {"training": training, "translate": translating}, arguments, rounds=4)

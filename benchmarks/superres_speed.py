@@ -16,10 +16,8 @@ from __future__ import annotations
 
 import argparse
 import copy
-import json
 import tempfile
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +26,10 @@ import onnxruntime
 import torch
 import torch.nn.functional as F
 from PIL import Image, ImageFilter
-from timing import machine
 from torch import Tensor, nn
-from turns import Ours, Ways, best, in_circles
+from turns import Ours, Ways, best, command_line, in_circles
 
 from gantool import registry
-from gantool.engine.devices import device_name, pick_device
 from gantool.families.srgan.config import SRGANConfig
 from gantool.families.srgan.model import GAME, SRGAN, rate
 from gantool.family import DataShape
@@ -214,28 +210,12 @@ def training(args: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["inference", "training"])
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--rounds", type=int, default=5)
+def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--networks", default="srresnet,msrresnet", help="srresnet, msrresnet, rrdb")
     parser.add_argument("--side", type=int, default=192)
     parser.add_argument("--preset", default="fast")
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--steps", type=int, default=8, help="a round")
-    parser.add_argument(
-        "--processor-time", action="store_true", help="seconds of the processor, where other programs run; one thread"
-    )
-    parser.add_argument("--json", type=Path)
-    args = parser.parse_args()
-    device = pick_device(args.device)
-    print(f"{device_name(device)}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}")
-    rows = {"inference": inference, "training": training}[args.what](args, device)
-    if args.json:
-        given = {name: value for name, value in vars(args).items() if name != "json"}
-        args.json.write_text(json.dumps({**machine(device), **given, "rows": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    command_line(__doc__, {"inference": inference, "training": training}, arguments, rounds=5)

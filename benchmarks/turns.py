@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import torch
+from timing import machine
 from torch import Tensor
 
 from gantool.data.batches import Batch
-from gantool.engine.devices import keep_freed_memory, synchronize
+from gantool.engine.devices import device_name, keep_freed_memory, pick_device, synchronize
 from gantool.engine.model import Context, GanModel
 
 Ways = dict[str, Callable[[], Any]]
@@ -55,3 +59,30 @@ class Ours:
 def in_circles(batches: list[tuple[Tensor, Tensor]]) -> Iterator[Batch]:
     while True:
         yield from (Batch(real, None, small) for real, small in batches)
+
+
+def command_line(
+    doc: str,
+    what: Mapping[str, Callable[[argparse.Namespace, torch.device], dict[str, Any]]],
+    more: Callable[[argparse.ArgumentParser], None],
+    *,
+    rounds: int,
+) -> None:
+    """Ask what is to be timed and how, do it, and write what was found as JSON, with machine and date."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("what", choices=list(what))
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument(
+        "--processor-time", action="store_true", help="seconds of the processor, where other programs run; one thread"
+    )
+    parser.add_argument("--json", type=Path)
+    more(parser)
+    args = parser.parse_args()
+    device = pick_device(args.device)
+    print(f"{device_name(device)}, torch {torch.__version__}, {datetime.now(UTC):%Y-%m-%d}")
+    rows = what[args.what](args, device)
+    if args.json:
+        given = {name: value for name, value in vars(args).items() if name != "json"}
+        args.json.write_text(json.dumps({**machine(device), **given, "rows": rows}, indent=1) + "\n")
