@@ -343,7 +343,7 @@ def test_lpips_where_its_weights_are(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_pairs_that_cannot_be_used(folder: Path) -> None:
     good = evaluate_translation(Inverting(), folder, options=CPU)
     (folder / "1b.png").write_bytes((folder / "0.png").read_bytes()[:90])
-    with pytest.raises(DataError, match=r"1b\.png"):
+    with pytest.raises(DataError, match=r"1b\.png.* leave it out: --skip-bad"):
         evaluate_translation(Inverting(), folder, options=CPU)
     found = evaluate_translation(Inverting(), folder, options=EvalOptions(device="cpu", skip_bad=True))
     assert found.values == good.values
@@ -455,6 +455,15 @@ def test_what_cannot_be_measured_on_the_way_costs_nothing_else(tmp_path: Path) -
     assert run.dir.status() == "finished"
     assert run.dir.scores() == []
     assert any("held was not measured: " in sentence for sentence in said)
+
+
+def test_what_cannot_be_read_is_left_out_on_the_way(tmp_path: Path) -> None:
+    held, data = (save_pairs(tmp_path / name, PAIRS) for name in ("held", "data"))
+    (held / "0.png").write_bytes(b"")
+    said: list[str] = []
+    run = gantool.train("pix2pix", data, val=str(held), out=tmp_path, device="cpu", say=said.append, **TINY)
+    assert [entry["protocol"]["pictures"] for entry in run.dir.scores()[-1:]] == [len(PAIRS) - 1]
+    assert f"{held}: 1 of {len(PAIRS)} pairs were left out: 0.png, empty (0 bytes)." in said
 
 
 def test_pairs_that_are_not_there_are_missed_before_training(tmp_path: Path) -> None:

@@ -79,7 +79,12 @@ def prepare(
         data, model.translation, habits, target=target, direction=direction, part=part, parts=parts,
         skip_bad=options.skip_bad,
     )  # fmt: skip
-    pairs.look(count)
+    try:
+        pairs.look(count)
+    except DataError as error:
+        raise (
+            error if pairs.skip_bad else DataError(error.what, f"{error.hint} Or leave it out: --skip-bad.")
+        ) from error
     found: Palette | None = None
     try:
         found = pairs.palette(palette, habits)

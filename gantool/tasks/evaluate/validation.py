@@ -25,8 +25,8 @@ class Validation:
     """Callback that measures a model on pictures that are not trained on, into the run's scores.jsonl.
 
     Nothing of it depends on what training draws, so that a run with it trains to the same weights, bit for bit, as one
-    without. A measurement that fails is said, and costs nothing else. Of several processes the first measures and the
-    others wait for it, so the pictures should be few.
+    without. What cannot be read is left out and said; a measurement that fails is said, and costs nothing else. Of
+    several processes the first measures and the others wait for it, so the pictures should be few.
 
     Args:
         run: gets the scores.
@@ -73,7 +73,7 @@ class Validation:
 
     def _prepared(self) -> Callable[[], Evaluation]:
         """What measures, by what the model can do."""
-        model, options = self.model, EvalOptions(device=str(self.model.device))
+        model, options = self.model, EvalOptions(device=str(self.model.device), skip_bad=True)
         if isinstance(model, Enlarges):
             from gantool.tasks.evaluate import superres
 
