@@ -15,9 +15,11 @@ from safetensors.torch import save
 from gantool import registry
 from gantool._version import __version__
 from gantool.data.enlarger_files import read_enlarger, save_enlarger
+from gantool.data.enlarger_layouts import SUPPORTED as ENLARGERS
 from gantool.data.translator_files import holds_translator, read_translator, save_translator, translation_in
+from gantool.data.translator_layouts import SUPPORTED as TRANSLATORS
 from gantool.engine.devices import enough_memory
-from gantool.errors import RunError, UsageError
+from gantool.errors import DataError, RunError, UsageError
 from gantool.family import TestMode, Translates, Translation
 from gantool.files import atomic_write, check_target, write_error
 from gantool.game.sampling import Sampling
@@ -169,7 +171,11 @@ def _opened(
         file = Path(reference)
         about = _about(source=file.name)
         if not holds_translator(file):
-            return read_enlarger(file), about, Path(file.stem)
+            try:
+                return read_enlarger(file), about, Path(file.stem)
+            except DataError as error:  # it may have been meant for either
+                hint = f"{error.hint} {TRANSLATORS}" if error.hint == ENLARGERS else error.hint
+                raise DataError(error.what, hint) from error
         translator, translation = read_translator(file, say), translation_in(file)
         return translator, about | ({"translation": asdict(translation)} if translation else {}), Path(file.stem)
     run = open_run(reference, out)

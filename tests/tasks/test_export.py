@@ -22,7 +22,7 @@ from gantool.data.enlarger_files import read_enlarger, save_enlarger
 from gantool.data.translator_files import read_translator, save_translator, translation_in
 from gantool.data.translator_layouts import port_modules
 from gantool.engine.trainer import build
-from gantool.errors import RunError, UsageError
+from gantool.errors import DataError, RunError, UsageError
 from gantool.family import DataShape, SampleRequest, Translation
 from gantool.nn.enlarger import Enlarger
 from gantool.nn.inference import RowConv2d, prepare_for_inference, row_by_row
@@ -351,3 +351,10 @@ def test_the_command_says_what_goes_in_and_nothing_else(
     assert lines[1] == "Output enlarged: batch x 3 x 4 height x 4 width, float32; RGB, about 0 to 1: clamp it."
     assert lines[2].startswith("Tried: it differs from the original by at most ")
     assert len(lines) == 3
+
+
+def test_unknown_weights_may_have_been_meant_for_either(tmp_path: Path) -> None:
+    torch.save({"some.weight": torch.zeros(3)}, tmp_path / "other.pth")
+    with pytest.raises(DataError, match="holds no known network") as caught:
+        export(tmp_path / "other.pth", to=tmp_path / "net.onnx")
+    assert all(word in (caught.value.hint or "") for word in ("Real-ESRGAN", "CycleGAN"))
