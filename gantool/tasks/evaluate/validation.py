@@ -39,7 +39,7 @@ class Validation:
     def __init__(self, run: Run, model: GanModel, data: str, every: int | None, say: Say) -> None:
         self.run, self.model, self.data, self.every, self.say = run, model, Path(data), every, say
         self._ready: Callable[[], Evaluation] | None = None  # the pictures are found and looked at once
-        self._told: dict[str, float] = {}  # figures of the last time
+        self._told = False  # whether figures were said before
 
     def step(self, progress: Progress) -> None:
         """Measure, if it is time for it, and at the end of each stage."""
@@ -62,14 +62,15 @@ class Validation:
         state = progress.state
         entry = {"total": state.total, "stage": state.stage, "step": state.step, "at": now(), **found.data()}
         self.run.dir.log({key: value for key, value in entry.items() if key not in ROWS}, SCORES)
-        if not self._told:
+        shown = dict(found.values)
+        if self._told:  # what a simple rule gives stays as it was: `psnr bicubic` beside `psnr`
+            shown = {name: value for name, value in shown.items() if not any(name.startswith(f"{n} ") for n in shown)}
+        else:
             for warning in found.warnings:
                 self.say(f"{self.data}: {warning}")
-        # What a simple rule would give, beside which a model is measured, stays the same, and is said once.
-        new = {name: value for name, value in found.values.items() if self._told.get(name) != value}
-        figures = "  ".join(f"{name} {value:.5g}" for name, value in (new or found.values).items())
+        self._told = True
+        figures = "  ".join(f"{name} {value:.5g}" for name, value in shown.items())
         self.say(f"{progress.stage.name}, step {state.step:,}: {figures}")
-        self._told = found.values
 
     def _prepared(self) -> Callable[[], Evaluation]:
         """What measures, by what the model can do."""
