@@ -135,7 +135,7 @@ PRESETS = {
         {"layers": 7, "load_size": 256, "epochs": 23.0, "decay_epochs": 0.0},
     ),
     "fast": Preset(
-        "for a CPU or for impatience: 128 px, half the channels, 30 epochs, what keeps few pairs in check",
+        "for a CPU or for impatience: 128 px, half the channels, 30 epochs, few pairs held in check",
         {
             "size": 128,
             "width_g": 32,
