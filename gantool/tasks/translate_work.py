@@ -129,7 +129,12 @@ class Manner:
         return pixels, notes
 
     def check(self, picture: Prepared, name: str, form: Form) -> None:
-        """Raises DataError where the result of a picture, called `name`, is too large to be written."""
+        """Raises DataError where the result of a picture, called `name`, cannot be written: too large, transparent."""
+        if form.kind == "jpg" and picture.alpha is not None and picture.alpha.min() < np.iinfo(picture.alpha.dtype).max:
+            raise DataError(
+                f"{name} is transparent in places, which JPEG cannot hold.",
+                "Write PNG; or put it on a colour, as in --matte white.",
+            )
         height, width = picture.own if self.restore else picture.size
         samples = self.channels + (picture.alpha is not None)
         check_room(name, form, height, width, samples * self.translation.bits // 8, SMALLER)

@@ -108,6 +108,15 @@ def test_transparent_pixels_are_seen_on_the_background_and_stay_transparent(tmp_
     np.testing.assert_array_equal(half[..., 3:], resized(pixels[..., 3:], (3, 18), "grey"))
 
 
+def test_jpeg_of_what_is_transparent_is_refused_before_it_is_made(tmp_path, inverting):
+    model = inverting()
+    source = write(tmp_path / "a.png", noise(4))
+    with pytest.raises(DataError, match=r"transparent in places, which JPEG cannot hold.*--matte"):
+        translate(model, source, tmp_path / "b.jpg")
+    assert not model.seen
+    assert translate(model, source, tmp_path / "b.jpg", matte="white").files == [tmp_path / "b.jpg"]
+
+
 def test_what_a_file_says_beside_its_pixels_is_kept(tmp_path, inverting):
     exif = Image.Exif()
     exif[0x0112], exif[0x010F] = 6, "Maker"  # to be turned
