@@ -155,19 +155,39 @@ def test_costly_pieces_are_spread():
     assert shares([2, 1, 3], 1) == [[2, 0, 1]]
 
 
+def apart_in_one_process(patch):
+    """One process trains the pieces of a run, one after the other."""
+    patch.setattr("gantool.tasks.train.trains_apart", lambda run: run.path.parent.name == "lapgan")
+
+
 @pytest.fixture
 def by_pieces(data, monkeypatch):
-    """A run whose pieces one process trains, one after the other."""
+    """Trains a run by pieces."""
 
     def by_pieces(**options) -> Run:
-        monkeypatch.setattr("gantool.tasks.train.trains_apart", lambda run: run.path.parent.name == "lapgan")
+        apart_in_one_process(monkeypatch)
         return train(data, name="pieces", **options)
 
     return by_pieces
 
 
-def test_pieces_are_runs_of_one_level_put_together(by_pieces, single):
-    run = by_pieces()
+@pytest.fixture(scope="module")
+def in_pieces(data) -> Run:
+    """A finished run that was trained by pieces."""
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        apart_in_one_process(patch)
+        return train(data, name="in-pieces")
+
+
+@pytest.fixture
+def copy(in_pieces, tmp_path) -> Run:
+    shutil.copytree(in_pieces.path, tmp_path / "copy")
+    return Run(RunDir(tmp_path / "copy"))
+
+
+def test_pieces_are_runs_of_one_level_put_together(in_pieces, single):
+    run = in_pieces
     found = weights(run)
     for k, alone in enumerate(single):
         for name, value in weights(alone).items():
@@ -216,8 +236,8 @@ def test_a_time_limit_is_shared_by_the_pieces_of_a_process(data, monkeypatch):
     assert run.info["stages"] == [stage.name for stage in stages]
 
 
-def test_interrupted_pieces_go_on(by_pieces, data, monkeypatch):
-    whole = weights(by_pieces())
+def test_interrupted_pieces_go_on(by_pieces, in_pieces, data, monkeypatch):
+    whole = weights(in_pieces)
     asked = []
     with pytest.raises(Interrupted) as caught:
         by_pieces(stop=lambda: asked.append(1) or len(asked) == 6)
@@ -236,23 +256,21 @@ def test_interrupted_pieces_go_on(by_pieces, data, monkeypatch):
     ("status", "kind"),
     [("failed", RunError), ("diverged", Diverged), ("interrupted", Interrupted), ("killed", RunError)],
 )
-def test_a_piece_of_another_process_that_ended_badly_is_told(by_pieces, monkeypatch, status, kind):
-    run = by_pieces()
-    piece = run.path / "pieces" / "1" / "run.json"
+def test_a_piece_of_another_process_that_ended_badly_is_told(copy, monkeypatch, status, kind):
+    piece = copy.path / "pieces" / "1" / "run.json"
     info = json.loads(piece.read_text())
     piece.write_text(json.dumps({**info, "status": "running" if status == "killed" else status}))
     monkeypatch.setattr(apart, "LOOK", 0.01)
     with pytest.raises(kind, match=f"Piece 1 of the training has ended: {status}"):
-        apart._wait([Run(type(run.dir)(piece.parent))], lambda: False, print)
+        apart._wait([Run(RunDir(piece.parent))], lambda: False, print)
 
 
-def test_who_waits_can_be_stopped(by_pieces, monkeypatch):
-    run = by_pieces()
-    piece = run.path / "pieces" / "1" / "run.json"
+def test_who_waits_can_be_stopped(copy):
+    piece = copy.path / "pieces" / "1" / "run.json"
     piece.write_text(json.dumps({**json.loads(piece.read_text()), "status": "waiting"}))
     said = []
     with pytest.raises(Interrupted):
-        apart._wait([Run(type(run.dir)(piece.parent))], lambda: True, said.append)
+        apart._wait([Run(RunDir(piece.parent))], lambda: True, said.append)
     assert said == ["Other processes are still at level 1."]
 
 
@@ -272,10 +290,9 @@ def test_several_processes_for_no_level_are_refused(data, whole):
         train(data, level="none", level_model=f"0=lapgan:{whole.path}", devices=2)
 
 
-def test_pieces_that_wait_for_their_turn_are_waited_for(by_pieces, monkeypatch):
+def test_pieces_that_wait_for_their_turn_are_waited_for(copy, monkeypatch):
     """The first process is done; another one has trained one of its two pieces, and then trains the other."""
-    run = by_pieces()
-    first, second = (Run(RunDir(run.path / "pieces" / str(k))) for k in (0, 1))
+    first, second = (Run(RunDir(copy.path / "pieces" / str(k))) for k in (0, 1))
     looks = [("waiting", "running"), ("waiting", "finished"), ("running", "finished"), ("finished", "finished")]
     monkeypatch.setattr(RunDir, "status", lambda self: self.info()["status"])
 
@@ -289,14 +306,13 @@ def test_pieces_that_wait_for_their_turn_are_waited_for(by_pieces, monkeypatch):
     assert not looks
 
 
-def test_what_ended_an_earlier_session_is_forgotten(by_pieces):
+def test_what_ended_an_earlier_session_is_forgotten(copy):
     """Another process has not taken its piece up yet, when the first one looks at it."""
-    run = by_pieces()
-    piece = Run(RunDir(run.path / "pieces" / "1"))
+    piece = Run(RunDir(copy.path / "pieces" / "1"))
     piece.dir.update(status="interrupted")
-    stages = run.load("cpu").stages()
-    apart._pieces(run, stages, [[0], [1], [2]], make=True)
-    assert [Run(RunDir(run.path / "pieces" / str(k))).dir.status() for k in range(3)] == [
+    stages = copy.load("cpu").stages()
+    apart._pieces(copy, stages, [[0], [1], [2]], make=True)
+    assert [Run(RunDir(copy.path / "pieces" / str(k))).dir.status() for k in range(3)] == [
         "finished", "waiting", "finished",
     ]  # fmt: skip
 
