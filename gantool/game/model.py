@@ -6,6 +6,7 @@ import copy
 import math
 from abc import abstractmethod
 from collections.abc import Iterator
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -60,10 +61,15 @@ class Game(Sampling, GanModel):
 
     def stages(self) -> list[Stage]:
         """One: both networks, from the first step to the last."""
-        cost, memory = estimate(self)
+        cost, memory = self._demand
         steps = self.config.generator_steps(self.shape.count)
         uneven = BURST_FIRST if self.config.critic_bursts else 0
         return [Stage(0, "training", steps, (self.shape.height, self.shape.width), cost, memory, uneven)]
+
+    @cached_property
+    def _demand(self) -> tuple[float, float]:
+        """Of a step; counting takes a while, and each use of a run asks for the stages several times."""
+        return estimate(self)
 
     def enter(self, stage: Stage) -> None:
         """Fresh optimisers."""
