@@ -198,7 +198,9 @@ def test_links_to_nowhere_and_names_like_the_folder(folder):
     (folder / "20.png").symlink_to(folder / "none")
     (folder / "set").mkdir()
     (folder / "set" / "set.png").write_bytes(b"")
-    with pytest.raises(DataError, match=r": There is no file 20\.png; set/set\.png is empty \(0 bytes\)\.") as caught:
+    with pytest.raises(
+        DataError, match=r": 20\.png is a link to what is not there; set/set\.png is empty \(0 bytes\)\."
+    ) as caught:
         list(open_pictures(folder))
     assert caught.value.what.startswith("2 of 14 ")
 
