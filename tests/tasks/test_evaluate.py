@@ -519,7 +519,8 @@ def test_measuring_while_training_changes_nothing(family, tmp_path):
     save(tmp_path, {"photo": noise(5, 8, 10, 3).repeat(6, 0).repeat(6, 1)})
 
     def weights(name, **options):
-        run = gantool.train(family, tmp_path / "photo.png", preset="tiny", out=tmp_path / name, seed=3, **options)
+        how = {"preset": "tiny", "iterations": 4, "seed": 3, "out": tmp_path / name, **options}
+        run = gantool.train(family, tmp_path / "photo.png", **how)
         return run, run.load("cpu").state_dict()
 
     _, plain = weights("plain")

@@ -313,7 +313,7 @@ def test_weights_of_translators_there_and_back(translating, tmp_path: Path) -> N
 
 
 def test_what_is_no_single_network_and_what_has_no_size(run, picture: Path, weights: Path, tmp_path: Path) -> None:
-    single = gantool.train("singan", picture, preset="tiny", seed=1, device="cpu", out=tmp_path / "runs")
+    single = gantool.train("singan", picture, preset="tiny", iterations=1, device="cpu", out=tmp_path / "runs")
     with pytest.raises(UsageError, match=r"no single network.*can be exported: .*dcgan"):
         export(single)
     with pytest.raises(UsageError, match="Only networks that enlarge or translate"):

@@ -27,7 +27,7 @@ from gantool.tasks.sample import check_size, new_folder, parse_seeds, parse_size
 def run(picture, tmp_path_factory) -> Run:
     torch.set_num_threads(1)
     out = tmp_path_factory.mktemp("runs")
-    return gantool.train("consingan", picture, preset="tiny", seed=7, iterations=60, out=out, save_every=1e9)
+    return gantool.train("consingan", picture, preset="tiny", seed=7, out=out, save_every=1e9)
 
 
 def pixels(file: Path) -> np.ndarray:
