@@ -121,7 +121,20 @@ def build(words: Sequence[str]) -> typer.Typer:
     runs.register(app)
     setup.register(app)
     weights.register(app)
+    if COMPLETING not in os.environ:
+        _keep(app, words)
     return app
+
+
+def _keep(app: typer.Typer, words: Sequence[str]) -> None:
+    """Only the command that `words` begin with, if they do: Typer makes all anew at each start, which takes a while."""
+    commands = [command for command in app.registered_commands if command.name in words[:1]]
+    groups = [group for group in app.registered_groups if group.name in words[:1]]
+    if commands or groups:
+        app.registered_commands, app.registered_groups = commands, groups
+    for group in groups:
+        if group.typer_instance:
+            _keep(group.typer_instance, words[1:])
 
 
 def _version(wanted: bool) -> None:
