@@ -21,7 +21,7 @@ TRAIN = ("train", "dcgan", "pictures", "--preset", "tiny", "--seed", 3, "--devic
 @pytest.fixture
 def long_training(pictures, start):
     """A training by two processes that is under way: the launcher, the run, and the processes by rank."""
-    process = start(*TRAIN, "--devices", 2, "--steps", 200, "--save-every", 0, cwd=pictures)
+    process = start(*TRAIN, "--devices", 2, "--steps", 120, "--save-every", 0, cwd=pictures)
     until = time.monotonic() + 60
     while not list(pictures.glob("runs/dcgan/*/checkpoints/latest.json")):
         assert process.poll() is None, process.communicate()
@@ -75,7 +75,7 @@ def test_ctrl_c_saves_once_and_one_process_can_go_on(long_training, cli):
     before = json.loads((run / "run.json").read_text())["status"]
     said = cli("resume", run, "--devices", 1, "--json", "-q")
     assert before == "interrupted"
-    assert (said.data["run"]["status"], said.data["run"]["steps"]) == ("finished", 200)
+    assert (said.data["run"]["status"], said.data["run"]["steps"]) == ("finished", 120)
 
 
 def test_what_another_process_says_is_not_said_again(cli, monkeypatch):

@@ -59,7 +59,7 @@ def test_two_processes_share_three_levels(pictures, start, cli, weights):
 
 
 def test_ctrl_c_saves_every_level_and_one_process_can_go_on(pictures, start, cli):
-    process = start(*TRAIN, "--devices", 2, "--steps", 150, "--save-every", 0, cwd=pictures)
+    process = start(*TRAIN, "--devices", 2, "--steps", 100, "--save-every", 0, cwd=pictures)
     until = time.monotonic() + 60
     while len(list(pictures.glob("runs/lapgan/*/pieces/*/checkpoints/latest.json"))) < 2:
         assert process.poll() is None, process.communicate()
@@ -74,7 +74,7 @@ def test_ctrl_c_saves_every_level_and_one_process_can_go_on(pictures, start, cli
     assert "Traceback" not in err
     assert json.loads((run / "run.json").read_text())["status"] == "interrupted"
     said = cli("resume", run, "--devices", 1, "--json", "-q")
-    assert (said.data["run"]["status"], said.data["run"]["steps"]) == ("finished", 450)
+    assert (said.data["run"]["status"], said.data["run"]["steps"]) == ("finished", 300)
 
 
 def test_a_level_that_diverges_ends_all_with_one_message(pictures, start):
