@@ -8,9 +8,7 @@ STAMP := $(VENV)/.installed
 
 $(STAMP): pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e ".[examples,dev]"
-	@# What pip does with one core, for files that nobody runs, too; some are of a newer Python, and cannot be compiled.
-	@$(BIN)/python -m compileall -qq -j 0 -x '/tests?/' $(VENV)/lib gantool || true
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[examples,dev]"
 	@touch $(STAMP)
 
 demo: $(STAMP)
@@ -21,7 +19,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 
 types: $(STAMP)
-	$(BIN)/mypy -n auto
+	$(BIN)/mypy
 
 # A process a core, each with one thread (two that share cores would wait for each other) and whole files of tests.
 test: lint types
