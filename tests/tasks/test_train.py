@@ -47,7 +47,7 @@ def same(a: Run, b: Run) -> bool:
 
 
 VARIANTS: dict[str, dict[str, object]] = {
-    "generation": {"iterations": 20},
+    "generation": {"iterations": 10},
     "cropped": {"iterations": 12, "crop": 14, "crop_from": 2, "train_depth": 2, "max_size": 40, "critic_steps": 2},
     "batch norm": {"iterations": 8, "batch_norm": True},
     "batch norm, frozen stages": {"iterations": 8, "batch_norm": True, "train_depth": 1},
@@ -138,13 +138,13 @@ for name in ("fsync", "replace"):
         time.sleep(0.02)
         return original(*args)
     setattr(os, name, slow)
-gantool.train("consingan", sys.argv[1], preset="tiny", seed=1, save_every=0, iterations=15, out=sys.argv[2])
+gantool.train("consingan", sys.argv[1], preset="tiny", seed=1, save_every=0, iterations=5, out=sys.argv[2])
 """
 
 
 def test_killed_in_the_middle_of_a_save_as_a_program_of_its_own(picture, tmp_path) -> None:
     """Saving takes nearly all the time here, so that nearly every kill hits a save."""
-    more = {"preset": "tiny", "seed": 1, "iterations": 15}
+    more = {"preset": "tiny", "seed": 1, "iterations": 5}
     whole = gantool.train("consingan", picture, out=tmp_path / "whole", **more)
     out = tmp_path / "out"
     child = subprocess.Popen([sys.executable, "-c", SLOW_SAVES, picture, out], stderr=subprocess.DEVNULL)
